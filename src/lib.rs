@@ -1,0 +1,19 @@
+//! Baton: a Kafka-native orchestrator for AI agents.
+//!
+//! The map of the modules and which may use which: `ARCHITECTURE.md`. `tests/it/arrows.rs` checks it.
+
+pub mod agent;
+pub mod cli;
+pub mod config;
+pub mod contract;
+pub mod deadletter;
+pub mod http;
+pub mod kafka;
+pub mod llm;
+pub mod partition;
+pub mod runner;
+pub mod selection;
+pub mod service;
+pub mod telemetry;
+pub mod worker;
+pub mod workflow;

@@ -1,0 +1,130 @@
+//! The vocabulary of choosing: what is asked, what may be answered, what was settled and why.
+
+use super::{Payload, Task, Usage};
+
+/// What a decision came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// An agent, by its name as registered.
+    Agent(String),
+    /// No agent fits: the step waits for a change of the eligible set.
+    None,
+    /// Nothing is left to do: the route ends with its last output.
+    Done,
+}
+
+/// Who settled a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettledBy {
+    /// The plan names the agent.
+    Pinned,
+    /// A person named the agent.
+    Operator,
+    /// Contracts left one agent, or none (DONE).
+    Contract,
+    /// The same question had been answered before.
+    Cache,
+    /// The best score led by the margin: no call was needed.
+    ClearWinner,
+    Llm,
+    /// The local selector.
+    Local,
+}
+
+/// One agent as a decision saw it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    pub agent_name: String,
+    pub version: String,
+    /// 0 to 1; none where nothing was scored.
+    pub score: Option<f64>,
+    /// The parts of the score by name.
+    pub factors: Vec<(&'static str, f64)>,
+    /// Why the agent could not be chosen; none = eligible.
+    pub excluded: Option<String>,
+}
+
+/// The agent a decision chose, as it was registered at that moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    pub agent_name: String,
+    /// The part of the assignment topic's name after the prefix.
+    pub topic_name: String,
+    pub version: String,
+    /// The agent's output contract as written, for the assignment.
+    pub output_contract: Option<String>,
+    /// Whether the agent declares its output `application/json`: then it must parse.
+    pub output_is_json: bool,
+}
+
+/// A decision without the numbers and times that the workflow gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    pub choice: Choice,
+    /// Present exactly if `choice` is an agent.
+    pub chosen: Option<Chosen>,
+    pub by: SettledBy,
+    pub confidence: Option<f64>,
+    pub reason: String,
+    /// At most 20: the chosen, the best, then excluded ones. Never empty while agents are registered.
+    pub candidates: Vec<Candidate>,
+    /// Set if an LLM was to be asked and its valid answer did not decide: a code such as `low_confidence`.
+    pub degraded: Option<String>,
+    /// Names eligible at that moment, sorted: what a NONE waits to see changed.
+    pub eligible: Vec<String>,
+}
+
+/// What can be said at once: a decision, or whom to let the LLM choose from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    Settled(Settled),
+    Ask {
+        /// The closed set: agents' names as registered, best first.
+        set: Vec<String>,
+        /// Whether DONE may be answered. NONE always may.
+        offers_done: bool,
+    },
+}
+
+/// What the LLM said, after all retries and re-asks within the decision's budget.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// A valid member of the set, or the code of why there is none
+    /// (`timeout`, `unavailable`, `invalid_answer`, `refused`, `rate_limited`, `cost_cap`, `misconfigured`).
+    pub said: Result<Said, String>,
+    pub attempts: Vec<Attempt>,
+    pub prompt_version: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    pub choice: Choice,
+    /// 0 to 1.
+    pub confidence: f64,
+    pub reason: String,
+}
+
+/// One call to one provider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    pub provider: String,
+    pub model: String,
+    /// At most 1 KB of what came back.
+    pub answer: String,
+    /// `valid`, or what was wrong with it.
+    pub verdict: String,
+    pub millis: i64,
+    pub usage: Usage,
+}
+
+/// Everything a choice may depend on, but the registry.
+#[derive(Clone, Copy, Debug)]
+pub struct Choosing<'a> {
+    pub task: &'a Task,
+    /// The output of the step before and the agent it came from; none on the first hop.
+    pub last: Option<(&'a Payload, &'a str)>,
+    /// Agents that declined this step.
+    pub declined: &'a [String],
+    /// Agents already picked by contract in this route.
+    pub picked_by_contract: &'a [String],
+}
