@@ -4,6 +4,8 @@ mod reports;
 mod routing;
 mod timers;
 
+pub use routing::waiting;
+
 use super::{
     Acceptance, Event, Fact, Input, Mode, Outcome, Phase, Rules, Submission, Task, TaskEnd, Timestamp, Workflow, World,
     evolve,

@@ -26,7 +26,7 @@ mod timestamp;
 mod world;
 
 pub use assignment_id::AssignmentId;
-pub use decide::{Rejection, decide};
+pub use decide::{Rejection, decide, waiting};
 pub use decision::{Answer, Attempt, Candidate, Choice, Choosing, Chosen, Said, Settled, SettledBy, Verdict};
 pub use effect::{Effect, Timer, TimerKind, outstanding};
 pub use event::{Acceptance, Assigned, Decision, Event, Fact, TaskEnd};

@@ -148,7 +148,7 @@ fn with_choosing<R>(workflow: &Workflow, step_id: &str, with: impl FnOnce(&Choos
 }
 
 /// What a choice that waits depends on, for whoever looks whether to admit it.
-pub(in super::super) fn waiting<R>(
+pub fn waiting<R>(
     workflow: &Workflow,
     choice: &OpenChoice,
     with: impl FnOnce(&Choosing<'_>) -> R,
