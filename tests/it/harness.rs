@@ -91,9 +91,10 @@ fn a_record_over_the_topics_limit_is_refused_by_the_broker() {
     let scratch = Scratch::new("limit");
     let topic = scratch.create("in", 1, &[("max.message.bytes", "1000")]);
     let sender = Sender::new(scratch.stack, Partitioner::Default);
-    let outcomes = sender.try_all([Send::to(&topic).bytes(vec![b'x'; 5_000]), Send::to(&topic).bytes("{}")]);
-    assert!(outcomes[0].as_ref().is_err_and(|e| e.contains("MessageSizeTooLarge")), "{outcomes:?}");
-    assert!(outcomes[1].is_ok(), "{outcomes:?}");
+    // Apart, since a batch is refused as a whole.
+    let large = sender.try_all([Send::to(&topic).bytes(vec![b'x'; 5_000])]);
+    assert!(large[0].as_ref().is_err_and(|e| e.contains("MessageSizeTooLarge")), "{large:?}");
+    assert_eq!(sender.try_all([Send::to(&topic).bytes("{}")]), [Ok((0, 0))]);
 }
 
 #[test]
@@ -244,7 +245,9 @@ fn nothing_outlives_the_tests() {
         let pid = until("the victim's child runs", SOON, || {
             std::fs::read_to_string(dir.path().join("pid")).map_err(|e| e.to_string())
         });
-        let alive = || Path::new("/proc").join(pid.trim()).exists();
+        // A zombie that nobody has collected yet has no command line any more.
+        let line = Path::new("/proc").join(pid.trim()).join("cmdline");
+        let alive = || std::fs::read(&line).is_ok_and(|line| !line.is_empty());
         if way != "panic" {
             assert!(alive());
             Command::new("kill").args(["-s", way, &run.id().to_string()]).status().unwrap();

@@ -24,7 +24,7 @@ while read -r op what; do
     set -- "$@" "$op $what"
   fi
 done
-for e; do case $e in group\ *) kill -9 -- "-${e#group }" ;; container\ *) docker rm -f "${e#container }" ;; esac; done
+for e; do case $e in group\ *) kill -s KILL -- "-${e#group }" ;; container\ *) docker rm -f "${e#container }" ;; esac; done
 for e; do case $e in dir\ *) rm -rf -- "${e#dir }" ;; esac; done
 "#;
 
@@ -126,7 +126,7 @@ impl Kept {
             return;
         }
         let group = format!("-{}", self.pid());
-        let _ = Command::new("kill").args(["-9", "--", &group]).stderr(Stdio::null()).status();
+        let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).stderr(Stdio::null()).status();
         let ended = self.wait(Duration::from_secs(20)).expect("nothing survives SIGKILL");
         debug_assert!(ended.signal().is_some() || ended.code().is_some());
     }
