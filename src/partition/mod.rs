@@ -1,1 +1,26 @@
-//! (see lib.rs)
+//! The synchronous processor of one partition: it owns the workflows whose home the partition is.
+//!
+//! ```text
+//! batch ─▶ stage(&self) ─▶ Staged ─▶ one transaction ─▶ adopt(&mut self) ─▶ owed work starts
+//!                            │ abort: dropped, and the same batch is staged again
+//! ```
+//!
+//! `stage` reads committed state and writes only into what it returns; [`Partition::adopt`] is the
+//! only writer and runs only after the commit, so an abort leaves no trace. Pure: no clock, no I/O,
+//! no Kafka. It cannot fail; what an input does wrong is in what it returns.
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
+mod arrival;
+mod committed;
+mod output;
+mod restore;
+mod stage;
+mod staged;
+mod view;
+
+pub use arrival::{Arrival, INPUTS, Refusal, Source, What};
+pub use committed::{Kept, Partition, Receipt, Window};
+pub use output::{AssignmentOut, CompletionOut, CompletionStep, Ending, FactsOut, Output, TaskRef};
+pub use restore::{Part, PartKey, RestoreError, Restorer};
+pub use staged::{Counts, Dead, DeadReason, Planned, Staged};
+pub use view::View;

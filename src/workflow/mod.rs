@@ -1,38 +1,40 @@
 //! The pure core: what a task is, and what follows from each thing that happens to it.
+//!
+//! ```text
+//! decide(&Workflow, &Input, &World, now) -> Vec<Event>   looks, never touches
+//! evolve(&mut Workflow, &Event)                          total; the only way state changes
+//! outstanding(&Workflow) -> Vec<Effect>                  the calls and timers owed, from state alone
+//! ```
+//!
+//! No clock, no I/O, no randomness, no async, and no map whose order could leak into a decision:
+//! the lints below hold that. Time, ids, limits and answers are arguments. An input that changes
+//! nothing is a [`Rejection`], which says what to do with it; there is no other error.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod assignment_id;
+mod decide;
 mod decision;
+mod effect;
+mod event;
+mod evolve;
+mod input;
 mod payload;
 mod report;
+mod state;
 mod task;
+mod timestamp;
+mod world;
 
+pub use assignment_id::AssignmentId;
+pub use decide::{Rejection, decide, waiting};
 pub use decision::{Answer, Attempt, Candidate, Choice, Choosing, Chosen, Said, Settled, SettledBy, Verdict};
+pub use effect::{Effect, Timer, TimerKind, outstanding};
+pub use event::{Acceptance, Assigned, Decision, Event, Fact, TaskEnd};
+pub use evolve::evolve;
+pub use input::{Input, Submission};
 pub use payload::Payload;
 pub use report::{ErrorClass, Report, ReportError, ReportStatus, Usage};
+pub use state::{ChoiceState, ContentHash, OpenChoice, Outcome, Phase, Position, Step, StepStatus, Used, Workflow};
 pub use task::{Limits, Mode, OnStepFailure, PlannedStep, Task};
-
-use std::fmt;
-
-/// Milliseconds since the Unix epoch; always handed in, never read here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(pub i64);
-
-impl Timestamp {
-    /// This moment and `millis` more; saturates rather than wraps.
-    #[must_use]
-    pub fn plus(self, millis: i64) -> Self {
-        Self(self.0.saturating_add(millis))
-    }
-
-    /// Milliseconds from `earlier` to this moment; 0 if that is later.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> i64 {
-        self.0.saturating_sub(earlier.0).max(0)
-    }
-}
-
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
+pub use timestamp::Timestamp;
+pub use world::{Rules, World};

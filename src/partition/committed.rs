@@ -1,0 +1,208 @@
+use super::{INPUTS, Staged};
+use crate::workflow::{
+    ChoiceState, ContentHash, Effect, OpenChoice, Outcome, Phase, Timestamp, Workflow, World, outstanding,
+};
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What is kept of one task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kept {
+    /// Live, or ended without success: kept whole for the window, so that it can be retried.
+    Workflow(Arc<Workflow>),
+    Receipt(Receipt),
+}
+
+/// What is left of a task that succeeded, so that the same one submitted again does not run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub content_hash: ContentHash,
+    pub outcome: Outcome,
+    pub ended_at: Timestamp,
+}
+
+/// How long finished tasks are remembered: both bounds hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub millis: i64,
+    /// Per partition.
+    pub count: usize,
+}
+
+/// The committed state of one partition. Nothing else can touch it.
+#[derive(Debug, Default)]
+pub struct Partition {
+    pub(super) number: i32,
+    /// Looked up, never iterated where order could reach a decision.
+    pub(super) tasks: FxHashMap<Arc<str>, Kept>,
+    pub(super) next: [Option<i64>; INPUTS],
+    /// Tasks with a step that waits for other agents to be eligible.
+    waiting: BTreeSet<Arc<str>>,
+    /// Finished tasks by the time they ended.
+    ended: BTreeSet<(Timestamp, Arc<str>)>,
+    live: usize,
+}
+
+impl Kept {
+    /// When it ended; none of a live task.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Receipt(receipt) => Some(receipt.ended_at),
+            Self::Workflow(workflow) => match workflow.phase {
+                Phase::Ended { at, .. } => Some(at),
+                Phase::Absent | Phase::Live => None,
+            },
+        }
+    }
+
+    /// The workflow to decide on; of a receipt, one that has ended and knows no more than that.
+    pub(super) fn workflow(&self) -> Arc<Workflow> {
+        match self {
+            Self::Workflow(workflow) => Arc::clone(workflow),
+            Self::Receipt(receipt) => Arc::new(Workflow {
+                phase: Phase::Ended { outcome: receipt.outcome, at: receipt.ended_at },
+                content_hash: receipt.content_hash,
+                last_at: receipt.ended_at,
+                ..Workflow::default()
+            }),
+        }
+    }
+}
+
+impl Partition {
+    /// A partition as it was restored: `next` are the offsets of the inputs.
+    #[must_use]
+    pub fn new(number: i32, next: [Option<i64>; INPUTS], tasks: BTreeMap<Arc<str>, Kept>) -> Self {
+        let mut partition = Self { number, next, ..Self::default() };
+        partition.tasks.reserve(tasks.len());
+        for (id, kept) in tasks {
+            partition.keep(id, Some(kept));
+        }
+        partition
+    }
+
+    #[must_use]
+    pub fn number(&self) -> i32 {
+        self.number
+    }
+
+    /// Next offset of each input; none of one that was never read.
+    #[must_use]
+    pub fn next(&self) -> [Option<i64>; INPUTS] {
+        self.next
+    }
+
+    /// Tasks accepted and not ended.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Tasks kept, live and finished.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    #[must_use]
+    pub fn get(&self, task_id: &str) -> Option<&Kept> {
+        self.tasks.get(task_id)
+    }
+
+    /// The only writer of committed state; called once the transaction is durable.
+    pub fn adopt(&mut self, staged: Staged) {
+        self.next = staged.next;
+        for (id, kept) in staged.changed {
+            self.keep(id, kept);
+        }
+    }
+
+    /// All work owed, by task in the order of their ids: what a new owner starts.
+    #[must_use]
+    pub fn owed(&self) -> Vec<(Arc<str>, Vec<Effect>)> {
+        let mut owed: Vec<_> = self
+            .tasks
+            .iter()
+            .filter_map(|(id, kept)| match kept {
+                Kept::Workflow(workflow) => Some((Arc::clone(id), outstanding(workflow))),
+                Kept::Receipt(_) => None,
+            })
+            .filter(|(_, effects)| !effects.is_empty())
+            .collect();
+        owed.sort_by(|(a, _), (b, _)| a.cmp(b));
+        owed
+    }
+
+    /// Waiting steps that may be asked about again: others are eligible than those refused.
+    ///
+    /// At most `most`, in the order of task ids.
+    #[must_use]
+    pub fn admit(&self, world: &dyn World, most: usize) -> Vec<(Arc<str>, u32)> {
+        let admissible = |id: &Arc<str>| {
+            let Some(Kept::Workflow(workflow)) = self.tasks.get(id) else { return Vec::new() };
+            let others = |choice: &&OpenChoice| match &choice.state {
+                ChoiceState::Refused { eligible } => crate::workflow::waiting(workflow, choice, |choosing| {
+                    *world.eligible(choosing) != **eligible
+                })
+                .unwrap_or(false),
+                ChoiceState::Asked { .. } => false,
+            };
+            workflow.choices.iter().filter(others).map(|choice| (Arc::clone(id), choice.question)).collect()
+        };
+        self.waiting.iter().flat_map(admissible).take(most).collect()
+    }
+
+    /// Whether any step waits for other agents.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Finished tasks to be forgotten at `now`, oldest first, at most `most`.
+    #[must_use]
+    pub fn forgettable(&self, window: Window, now: Timestamp, most: usize) -> Vec<Arc<str>> {
+        let over = self.ended.len().saturating_sub(window.count);
+        let closed = |(index, (at, _)): &(usize, &(Timestamp, Arc<str>))| {
+            *index < over || at.plus(window.millis) <= now
+        };
+        self.ended.iter().enumerate().take_while(closed).take(most).map(|(_, (_, id))| Arc::clone(id)).collect()
+    }
+
+    fn keep(&mut self, id: Arc<str>, kept: Option<Kept>) {
+        let is_live = |kept: &Kept| kept.ended_at().is_none();
+        let waits = |kept: &Kept| match kept {
+            Kept::Workflow(workflow) => {
+                workflow.choices.iter().any(|choice| matches!(choice.state, ChoiceState::Refused { .. }))
+            }
+            Kept::Receipt(_) => false,
+        };
+        if kept.as_ref().is_some_and(waits) {
+            self.waiting.insert(Arc::clone(&id));
+        } else if !self.waiting.is_empty() {
+            self.waiting.remove(&id);
+        }
+        self.live += usize::from(kept.as_ref().is_some_and(is_live));
+        if let Some(at) = kept.as_ref().and_then(Kept::ended_at) {
+            self.ended.insert((at, Arc::clone(&id)));
+        }
+        let before = match kept {
+            Some(kept) => self.tasks.insert(Arc::clone(&id), kept),
+            None => self.tasks.remove(&id),
+        };
+        if let Some(before) = before {
+            self.live -= usize::from(is_live(&before));
+            if let Some(at) = before.ended_at()
+                && self.tasks.get(&id).and_then(Kept::ended_at) != Some(at)
+            {
+                self.ended.remove(&(at, id));
+            }
+        }
+    }
+}

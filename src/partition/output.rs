@@ -1,0 +1,71 @@
+use super::DeadReason;
+use crate::workflow::{Assigned, Decision, Event, Outcome, Payload, Position, Task, Timestamp, Usage};
+use std::sync::Arc;
+
+/// A record for people and agents, in the core's words; `contract` makes bytes of it.
+#[derive(Clone, Debug)]
+pub enum Output {
+    Assignment(Box<AssignmentOut>),
+    Decision { task: TaskRef, decision: Arc<Decision>, at: Timestamp },
+    Facts(FactsOut),
+    Completion(Box<CompletionOut>),
+}
+
+/// What every record of a task carries.
+#[derive(Clone, Debug)]
+pub struct TaskRef {
+    pub task_id: Arc<str>,
+    pub accepted: Position,
+    pub traceparent: Option<Arc<str>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct AssignmentOut {
+    pub task: TaskRef,
+    pub submitted: Arc<Task>,
+    pub assigned: Assigned,
+    /// The output before, else the task's input.
+    pub input: Option<Payload>,
+    /// Step, agent and output of every step done, oldest first; the task's own input as step "".
+    pub context: Vec<(Arc<str>, Arc<str>, Payload)>,
+    pub task_deadline: Timestamp,
+    pub at: Timestamp,
+}
+
+/// The facts of one task in one transaction.
+#[derive(Clone, Debug)]
+pub struct FactsOut {
+    pub task: TaskRef,
+    pub first_sequence: u64,
+    pub events: Vec<Event>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CompletionOut {
+    pub task: TaskRef,
+    pub ending: Ending,
+    pub message: String,
+    pub result: Option<Payload>,
+    pub steps: Vec<CompletionStep>,
+    pub hops: u32,
+    pub usage: Usage,
+    pub correlation_id: Option<String>,
+    pub submitted_at: Timestamp,
+    pub completed_at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    Ended { outcome: Outcome, reason: String },
+    /// Never accepted. The code of why, and the number of the input the dead letter came from.
+    Rejected { reason: DeadReason, code: Option<&'static str>, input: usize, partition: i32, offset: i64 },
+}
+
+#[derive(Clone, Debug)]
+pub struct CompletionStep {
+    pub step_id: Arc<str>,
+    pub agent_name: Arc<str>,
+    pub status: &'static str,
+    pub attempts: u32,
+    pub duration_ms: i64,
+}

@@ -1,0 +1,301 @@
+//! From a batch of arrivals to what one transaction will hold.
+
+use super::{
+    Arrival, AssignmentOut, CompletionOut, CompletionStep, Dead, DeadReason, Ending, FactsOut, Kept, Output, Part,
+    PartKey, Partition, Planned, Receipt, Refusal, Source, Staged, TaskRef, What,
+};
+use crate::workflow::{
+    Event, Fact, Input, Outcome, Payload, Phase, Rejection, Step, TaskEnd, Timestamp, Usage, Workflow, World, decide,
+    evolve, outstanding,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a batch makes of one task.
+struct Draft {
+    /// Absent, if nothing was known of the task.
+    committed: Arc<Workflow>,
+    workflow: Arc<Workflow>,
+    events: Vec<Event>,
+    /// Steps whose output came with this batch.
+    outputs: Vec<Arc<str>>,
+    origin: usize,
+    forgotten: bool,
+}
+
+impl Partition {
+    /// Decides a batch, in its order, without touching committed state: staged again from the same
+    /// state, world and clock it gives the same.
+    #[must_use]
+    pub fn stage(&self, batch: &[Arrival], world: &dyn World, clock: Timestamp) -> Staged {
+        let mut staged = Staged { next: self.next, ..Staged::default() };
+        let mut drafts: BTreeMap<Arc<str>, Draft> = BTreeMap::new();
+        for (origin, arrival) in batch.iter().enumerate() {
+            if let Some(Source { input, offset }) = arrival.source {
+                // What Kafka wants is the next offset to read; this is the only place that knows.
+                staged.next[input] = Some(offset + 1);
+            }
+            match &arrival.what {
+                What::Input(input) => {
+                    let draft = self.draft(&mut drafts, &arrival.task_id, origin);
+                    self.input(&mut staged, draft, origin, arrival, input, world, clock);
+                }
+                What::Refused(refusal) => self.refuse(&mut staged, &drafts, origin, arrival, refusal, None, clock),
+                What::Forwarded => staged.counts.forwarded += 1,
+                What::Skipped => {}
+                What::Forget => {
+                    let draft = self.draft(&mut drafts, &arrival.task_id, origin);
+                    draft.forgotten = matches!(draft.workflow.phase, Phase::Ended { .. }) && draft.events.is_empty();
+                }
+            }
+        }
+        for (task_id, draft) in drafts {
+            finish(&mut staged, task_id, draft);
+        }
+        staged
+    }
+
+    fn draft<'d>(
+        &self,
+        drafts: &'d mut BTreeMap<Arc<str>, Draft>,
+        task_id: &Arc<str>,
+        origin: usize,
+    ) -> &'d mut Draft {
+        drafts.entry(Arc::clone(task_id)).or_insert_with(|| {
+            let committed = self.tasks.get(task_id).map_or_else(Arc::default, Kept::workflow);
+            let workflow = Arc::clone(&committed);
+            Draft { committed, workflow, events: Vec::new(), outputs: Vec::new(), origin, forgotten: false }
+        })
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one call, and each is needed")]
+    fn input(
+        &self,
+        staged: &mut Staged,
+        draft: &mut Draft,
+        origin: usize,
+        arrival: &Arrival,
+        input: &Input,
+        world: &dyn World,
+        clock: Timestamp,
+    ) {
+        // Time never runs backwards within a workflow, whatever the wall clock of its new owner says.
+        let now = clock.max(draft.workflow.last_at);
+        match decide(&draft.workflow, input, world, now) {
+            Ok(events) => {
+                staged.counts.accepted += 1;
+                draft.origin = origin;
+                for event in events {
+                    evolve(Arc::make_mut(&mut draft.workflow), &event);
+                    publish(staged, draft, origin, &arrival.task_id, &event);
+                    draft.events.push(event);
+                }
+            }
+            Err(Rejection::Stale(_)) => staged.counts.stale += 1,
+            Err(Rejection::Duplicate) => staged.counts.duplicate += 1,
+            Err(Rejection::OtherContent) => {
+                let detail = "taskId: in use by a task with other content; submit it under another id".to_owned();
+                dead(staged, origin, DeadReason::Duplicate, detail);
+            }
+            Err(Rejection::Impossible(detail)) if arrival.source.is_some() => {
+                dead(staged, origin, DeadReason::Impossible, detail);
+            }
+            Err(Rejection::Impossible(detail)) => staged.counts.faults.push(detail),
+            Err(Rejection::Refused { code, message }) => {
+                let refusal = Refusal { reason: DeadReason::Invalid, detail: message, is_task: true };
+                reject(staged, origin, arrival, &refusal, Some(code), self.number, clock);
+                dead(staged, origin, refusal.reason, refusal.detail);
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one call, and each is needed")]
+    fn refuse(
+        &self,
+        staged: &mut Staged,
+        drafts: &BTreeMap<Arc<str>, Draft>,
+        origin: usize,
+        arrival: &Arrival,
+        refusal: &Refusal,
+        code: Option<&'static str>,
+        clock: Timestamp,
+    ) {
+        let in_use = self.tasks.contains_key(&arrival.task_id)
+            || drafts.get(&arrival.task_id).is_some_and(|draft| draft.workflow.is_known());
+        if refusal.is_task && !arrival.task_id.is_empty() && !in_use {
+            reject(staged, origin, arrival, refusal, code, self.number, clock);
+        }
+        dead(staged, origin, refusal.reason, refusal.detail.clone());
+    }
+}
+
+fn dead(staged: &mut Staged, origin: usize, reason: DeadReason, detail: String) {
+    staged.counts.dead += 1;
+    staged.dead.push(Dead { origin, reason, detail });
+}
+
+/// Tells whoever waits for a refused task that it is over.
+fn reject(
+    staged: &mut Staged,
+    origin: usize,
+    arrival: &Arrival,
+    refusal: &Refusal,
+    code: Option<&'static str>,
+    partition: i32,
+    clock: Timestamp,
+) {
+    let Some(Source { input, offset }) = arrival.source else { return };
+    let task = TaskRef { task_id: Arc::clone(&arrival.task_id), accepted: Default::default(), traceparent: None };
+    let completion = CompletionOut {
+        task,
+        ending: Ending::Rejected { reason: refusal.reason, code, input, partition, offset },
+        message: refusal.detail.clone(),
+        result: None,
+        steps: Vec::new(),
+        hops: 0,
+        usage: Usage::default(),
+        correlation_id: match &arrival.what {
+            What::Input(Input::Submitted(submission)) => submission.task.correlation_id.clone(),
+            _ => None,
+        },
+        submitted_at: arrival.at,
+        completed_at: clock,
+    };
+    staged.outputs.push(Planned { origin, item: Output::Completion(Box::new(completion)) });
+}
+
+/// Adds the records an event makes, from the state just after it.
+fn publish(staged: &mut Staged, draft: &mut Draft, origin: usize, task_id: &Arc<str>, event: &Event) {
+    let workflow = &draft.workflow;
+    let output = match &event.fact {
+        Fact::AgentChosen(decision) => {
+            staged.counts.decisions += 1;
+            let task = reference(task_id, workflow);
+            Output::Decision { task, decision: Arc::clone(decision), at: event.at }
+        }
+        Fact::StepAssigned(assigned) => {
+            let Some(submitted) = workflow.task.clone() else { return };
+            let input = workflow.last_output().map(|(output, _)| output.clone()).or_else(|| submitted.input.clone());
+            Output::Assignment(Box::new(AssignmentOut {
+                task: reference(task_id, workflow),
+                context: context(workflow, submitted.input.as_ref()),
+                submitted,
+                assigned: (**assigned).clone(),
+                input,
+                task_deadline: workflow.deadline,
+                at: event.at,
+            }))
+        }
+        Fact::StepSucceeded { step_id, .. } => {
+            draft.outputs.push(Arc::clone(step_id));
+            return;
+        }
+        Fact::TaskEnded(end) => {
+            staged.counts.ended += 1;
+            Output::Completion(Box::new(completion(task_id, workflow, end, event.at)))
+        }
+        Fact::TaskAccepted(_)
+        | Fact::AgentAsked { .. }
+        | Fact::StepAccepted { .. }
+        | Fact::StepProgressed { .. }
+        | Fact::StepFailed { .. }
+        | Fact::StepDeclined { .. }
+        | Fact::StepNeedsInput { .. }
+        | Fact::StepTimedOut { .. }
+        | Fact::OutputRejected { .. } => return,
+    };
+    staged.outputs.push(Planned { origin, item: output });
+}
+
+fn reference(task_id: &Arc<str>, workflow: &Workflow) -> TaskRef {
+    let (accepted, traceparent) = (workflow.accepted, workflow.traceparent.clone());
+    TaskRef { task_id: Arc::clone(task_id), accepted, traceparent }
+}
+
+/// What a later step may want of the earlier ones; on the first hop there is nothing but the input.
+fn context(workflow: &Workflow, input: Option<&Payload>) -> Vec<(Arc<str>, Arc<str>, Payload)> {
+    let done = |step: &Step| {
+        let output = step.output.clone()?;
+        Some((Arc::clone(&step.id), Arc::clone(&step.agent_name), output))
+    };
+    let mut steps: Vec<_> = workflow.steps.iter().filter_map(done).collect();
+    if let (false, Some(input)) = (steps.is_empty(), input) {
+        steps.insert(0, ("".into(), "".into(), input.clone()));
+    }
+    steps
+}
+
+fn completion(task_id: &Arc<str>, workflow: &Workflow, end: &TaskEnd, at: Timestamp) -> CompletionOut {
+    let step = |step: &Step| CompletionStep {
+        step_id: Arc::clone(&step.id),
+        agent_name: Arc::clone(&step.agent_name),
+        status: step.status.symbol(),
+        attempts: step.attempt,
+        duration_ms: step.ended_at.unwrap_or(at).since(step.assigned_at),
+    };
+    CompletionOut {
+        task: reference(task_id, workflow),
+        ending: Ending::Ended { outcome: end.outcome, reason: end.reason.clone() },
+        message: end.message.clone(),
+        result: workflow.last_output().map(|(output, _)| output.clone()),
+        steps: workflow.steps.iter().map(step).collect(),
+        hops: workflow.used.hops,
+        usage: workflow.used.usage,
+        correlation_id: workflow.task.as_ref().and_then(|task| task.correlation_id.clone()),
+        submitted_at: workflow.submitted_at,
+        completed_at: at,
+    }
+}
+
+/// Writes what is to be kept of a task after the batch.
+fn finish(staged: &mut Staged, task_id: Arc<str>, draft: Draft) {
+    let Draft { committed, workflow, events, outputs, origin, forgotten } = draft;
+    let mut part = |key: PartKey, part: Option<Part>| staged.parts.push(Planned { origin, item: (key, part) });
+    if forgotten {
+        delete(&task_id, &committed, &mut part);
+        part(PartKey::head(&task_id), None);
+        staged.changed.insert(task_id, None);
+        return;
+    }
+    if events.is_empty() {
+        return;
+    }
+    let first_sequence = workflow.last_fact + 1 - events.len() as u64;
+    let kept = match workflow.phase {
+        Phase::Ended { outcome: Outcome::Succeeded, at } => {
+            let receipt =
+                Receipt { content_hash: workflow.content_hash, outcome: Outcome::Succeeded, ended_at: at };
+            delete(&task_id, &committed, &mut part);
+            part(PartKey::head(&task_id), Some(Part::Receipt(receipt)));
+            Kept::Receipt(receipt)
+        }
+        Phase::Absent | Phase::Live | Phase::Ended { .. } => {
+            if !committed.is_known()
+                && let Some(task) = &workflow.task
+            {
+                part(PartKey::task(&task_id), Some(Part::Task(Arc::clone(task))));
+            }
+            for step_id in &outputs {
+                let output = workflow.step(step_id).and_then(|step| step.output.clone());
+                part(PartKey::step(&task_id, step_id), output.map(Part::Output));
+            }
+            part(PartKey::head(&task_id), Some(Part::Skeleton(Arc::clone(&workflow))));
+            Kept::Workflow(Arc::clone(&workflow))
+        }
+    };
+    let task = reference(&task_id, &workflow);
+    let facts = FactsOut { task, first_sequence, events };
+    staged.outputs.push(Planned { origin, item: Output::Facts(facts) });
+    staged.owed.push((Arc::clone(&task_id), outstanding(&workflow)));
+    staged.changed.insert(task_id, Some(kept));
+}
+
+/// Deletes the parts beside the head that are in the topic already.
+fn delete(task_id: &str, committed: &Workflow, part: &mut impl FnMut(PartKey, Option<Part>)) {
+    if committed.task.is_some() {
+        part(PartKey::task(task_id), None);
+    }
+    for step in committed.steps.iter().filter(|step| step.output.is_some()) {
+        part(PartKey::step(task_id, &step.id), None);
+    }
+}

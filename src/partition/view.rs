@@ -1,0 +1,3 @@
+//! (the world)
+#[derive(Debug)]
+pub struct View;

@@ -1,0 +1,33 @@
+use super::{Answer, ContentHash, Position, Report, Task, Timer, Timestamp};
+use std::sync::Arc;
+
+/// Everything that can happen to a workflow, from every source.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    Submitted(Submission),
+    Reported {
+        report: Arc<Report>,
+        /// Set if the output was over the limit and is therefore not here: how large it was, in words.
+        too_large: Option<String>,
+    },
+    /// The LLM's last word on a question.
+    Answered { question: u32, answer: Arc<Answer> },
+    TimerFired(Timer),
+    /// The eligible agents changed: a step that waits may be asked about again.
+    Admitted { question: u32 },
+    /// What the task would have written does not fit its topic. Ends it.
+    TooLarge { detail: String },
+    /// What the task would have written aborted every transaction. Ends it.
+    Internal { detail: String },
+}
+
+/// A task as it was taken off its topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Submission {
+    pub task: Arc<Task>,
+    pub content_hash: ContentHash,
+    pub accepted: Position,
+    /// The task's own `submittedAt`, else the record's time.
+    pub submitted_at: Timestamp,
+    pub traceparent: Option<Arc<str>>,
+}
