@@ -1,1 +1,4 @@
-//! (see lib.rs)
+//! The loop
+mod ports;
+
+pub use ports::{Log, Offsets, Outcome, Outgoing, Owned, Rebalance, ReadPart, Record, Runner, Stop, TakeOver};

@@ -1,0 +1,338 @@
+//! One worker's Kafka: group consumer, transactional producer, and how partitions are taken over.
+//!
+//! Everything here blocks and belongs to the worker's own thread.
+
+use super::consumer::{GroupChange, GroupContext};
+use super::error::is_fenced_member;
+use super::producer::{Moment, TransactionalProducer};
+use super::takeover::{self, Predecessors};
+use crate::partition::INPUTS;
+use crate::worker::{Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Stop, TakeOver};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Headers, Message};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A fenced or lost producer is built anew at most this often within [`RENEW_WINDOW`].
+const RENEW_LIMIT: usize = 3;
+const RENEW_WINDOW: Duration = Duration::from_secs(60);
+/// How long a broker may take to answer while partitions are taken over.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Everything the log needs to know; the properties Baton owns are set already.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    pub consumer: ClientConfig,
+    pub producer: ClientConfig,
+    /// For readers beside the group: no `group.id`, no isolation set.
+    pub plain: ClientConfig,
+    pub group_id: String,
+    /// Also the group instance id: the slot by its whole name.
+    pub transactional_id: String,
+    pub slot: String,
+    /// The input topics, in the order of their numbers.
+    pub inputs: [Arc<str>; INPUTS],
+    pub state_topic: Arc<str>,
+}
+
+/// The real thing behind [`Log`].
+pub struct KafkaLog {
+    settings: LogSettings,
+    consumer: BaseConsumer<GroupContext>,
+    producer: TransactionalProducer,
+    /// Captured once per assignment and used until revoke: none captured, no transaction.
+    group: Option<ConsumerGroupMetadata>,
+    predecessors: Predecessors,
+    renewed: VecDeque<Instant>,
+    partition_counts: BTreeMap<String, i32>,
+}
+
+impl std::fmt::Debug for KafkaLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaLog").field("slot", &self.settings.slot).finish_non_exhaustive()
+    }
+}
+
+impl KafkaLog {
+    /// Connects and joins the group. `wake` is called when records or a rebalance may be there.
+    ///
+    /// # Errors
+    /// If the broker does not answer or another worker has the slot.
+    pub fn connect(settings: LogSettings, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, Stop> {
+        let broken = |what: &str, error: KafkaError| Stop::Broken(format!("{what}: {error}"));
+        let producer = TransactionalProducer::new(&settings.producer, Arc::clone(&settings.state_topic), PATIENCE)
+            .map_err(|error| broken("transactional producer", error))?;
+        let mut consumer: BaseConsumer<GroupContext> = settings
+            .consumer
+            .create_with_context(GroupContext::default())
+            .map_err(|error| broken("consumer", error))?;
+        consumer.set_nonempty_callback(wake);
+        let topics: Vec<&str> = settings.inputs.iter().map(|topic| &**topic).collect();
+        consumer.subscribe(&topics).map_err(|error| broken("subscribe", error))?;
+        let predecessors = Predecessors::new(&settings);
+        Ok(Self {
+            settings,
+            consumer,
+            producer,
+            group: None,
+            predecessors,
+            renewed: VecDeque::new(),
+            partition_counts: BTreeMap::new(),
+        })
+    }
+
+    fn list(&self, partitions: &[i32]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(partitions.len() * INPUTS);
+        for topic in &self.settings.inputs {
+            for partition in partitions {
+                list.add_partition(topic, *partition);
+            }
+        }
+        list
+    }
+
+    /// The offsets as Kafka takes them, each with this worker's name: a successor reads whom to fence.
+    fn offsets(&self, offsets: &[Offsets]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(offsets.len() * INPUTS);
+        for Offsets { partition, next } in offsets {
+            for (topic, next) in self.settings.inputs.iter().zip(next) {
+                let mut one = list.add_partition(topic, *partition);
+                one.set_offset(Offset::Offset(*next)).expect("an offset is a number");
+                one.set_metadata(&self.settings.transactional_id);
+            }
+        }
+        list
+    }
+
+    fn input_of(&self, topic: &str) -> Option<usize> {
+        self.settings.inputs.iter().position(|input| **input == *topic)
+    }
+
+    fn stop(&self, error: &KafkaError) -> Stop {
+        if is_fenced_member(error) {
+            return Stop::SlotTaken { slot: self.settings.slot.clone(), detail: error.to_string() };
+        }
+        let why = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                "a committed offset is not in the log any more (retention shorter than the outage?). Nothing is \
+                 skipped by itself: set the group's offsets to where work may go on, then start again"
+            }
+            _ => "the consumer cannot go on",
+        };
+        Stop::Broken(format!("{why}: {error}"))
+    }
+}
+
+/// Errors that the client deals with by itself: it says so and goes on.
+fn is_passing(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::MessageConsumptionFatal(_) => false,
+        _ => !matches!(
+            error.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::AutoOffsetReset
+                    | RDKafkaErrorCode::OffsetOutOfRange
+                    | RDKafkaErrorCode::FencedInstanceId
+                    | RDKafkaErrorCode::Fatal
+                    | RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::GroupAuthorizationFailed
+            )
+        ),
+    }
+}
+
+impl Log for KafkaLog {
+    fn poll(&mut self, most: usize, into: &mut Vec<Record>) -> Result<(), Stop> {
+        self.producer.poll();
+        // Once even if nothing may be taken: a poll is also the sign of life.
+        for _ in 0..most.max(1) {
+            match self.consumer.poll(Duration::ZERO) {
+                None => break,
+                Some(Ok(message)) => {
+                    let Some(input) = self.input_of(message.topic()) else { continue };
+                    let headers = message.headers().map_or_else(Vec::new, |headers| {
+                        headers.iter().map(|one| (one.key.to_owned(), one.value.map(<[u8]>::to_vec))).collect()
+                    });
+                    into.push(Record {
+                        input,
+                        partition: message.partition(),
+                        offset: message.offset(),
+                        timestamp: message.timestamp().to_millis().unwrap_or(0),
+                        key: message.key().map(<[u8]>::to_vec),
+                        value: message.payload().map(<[u8]>::to_vec),
+                        headers,
+                    });
+                }
+                Some(Err(error)) if is_passing(&error) => tracing::warn!(%error, "consumer"),
+                Some(Err(error)) => return Err(self.stop(&error)),
+            }
+            if self.consumer.context().is_pending() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, at_most: Duration) {
+        std::thread::park_timeout(at_most);
+    }
+
+    fn rebalance(&mut self) -> Option<Rebalance> {
+        match self.consumer.context().next()? {
+            GroupChange::Revoke { lost } => {
+                self.group = None;
+                Some(Rebalance::Revoked { lost })
+            }
+            GroupChange::Assign(named) => {
+                let mut partitions: Vec<i32> = named.iter().map(|(_, partition)| *partition).collect();
+                partitions.sort_unstable();
+                partitions.dedup();
+                Some(Rebalance::Assigned(partitions))
+            }
+        }
+    }
+
+    fn release(&mut self) {
+        self.group = None;
+        if let Err(error) = self.consumer.unassign() {
+            tracing::warn!(%error, "giving partitions back");
+        }
+    }
+
+    fn take_over(&mut self, partitions: &[i32]) -> Result<Vec<Owned>, TakeOver> {
+        self.group = None;
+        let list = self.list(partitions);
+        if partitions.is_empty() {
+            self.consumer.assign(&list).map_err(|error| self.stop(&error))?;
+            return Ok(Vec::new());
+        }
+        let committed = takeover::committed(&self.consumer, &list, &self.predecessors, PATIENCE)?;
+        let mut owned = Vec::with_capacity(partitions.len());
+        let mut positions = TopicPartitionList::with_capacity(list.count());
+        for partition in partitions {
+            let mut next = [0; INPUTS];
+            let mut any = false;
+            for (topic, next) in self.settings.inputs.iter().zip(&mut next) {
+                let found = committed.find_partition(topic, *partition).map(|one| one.offset());
+                *next = match found {
+                    Some(Offset::Offset(offset)) => {
+                        any = true;
+                        offset
+                    }
+                    _ => takeover::log_start(&self.consumer, topic, *partition, PATIENCE)?,
+                };
+                positions
+                    .add_partition_offset(topic, *partition, Offset::Offset(*next))
+                    .map_err(|error| self.stop(&error))?;
+            }
+            owned.push(Owned { offsets: Offsets { partition: *partition, next }, committed: any });
+        }
+        self.consumer.assign(&positions).map_err(|error| self.stop(&error))?;
+        self.consumer.pause(&list).map_err(|error| self.stop(&error))?;
+        Ok(owned)
+    }
+
+    fn restore(
+        &mut self,
+        from: &[(i32, i64)],
+        apply: &mut dyn FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Stop>,
+    ) -> Result<(), TakeOver> {
+        let consumer = &self.consumer;
+        let mut alive = || {
+            // Records are paused, so what a poll brings is the group's business only.
+            match consumer.poll(Duration::ZERO) {
+                Some(Err(error)) if !is_passing(&error) => return Err(TakeOver::Stop(self.stop(&error))),
+                _ => {}
+            }
+            if consumer.context().is_pending() { Err(TakeOver::Rebalanced) } else { Ok(()) }
+        };
+        takeover::restore(&self.settings, &self.predecessors, from, apply, &mut alive)
+    }
+
+    fn claim(&mut self, offsets: &[Offsets]) -> Result<(), TakeOver> {
+        if !offsets.is_empty() {
+            let list = self.offsets(offsets);
+            if let Err(error) = self.consumer.commit(&list, CommitMode::Sync) {
+                if is_fenced_member(&error) {
+                    return Err(self.stop(&error).into());
+                }
+                // Most often the group has moved on: its word comes with the next polls.
+                tracing::warn!(%error, "claiming partitions");
+                return Err(TakeOver::Rebalanced);
+            }
+        }
+        self.group = self.consumer.group_metadata();
+        let partitions: Vec<i32> = offsets.iter().map(|one| one.partition).collect();
+        let list = self.list(&partitions);
+        self.consumer.resume(&list).map_err(|error| self.stop(&error))?;
+        Ok(())
+    }
+
+    fn transact(&mut self, records: &[Outgoing], offsets: &[Offsets]) -> Outcome {
+        let Some(group) = &self.group else {
+            return Outcome::Aborted { culprit: None, reason: "not a member of the group now".to_owned() };
+        };
+        if offsets.is_empty() {
+            // An empty list would be accepted silently, and nothing would fence the transaction.
+            return Outcome::Aborted { culprit: None, reason: "a transaction without offsets".to_owned() };
+        }
+        self.producer.transact(records, &self.offsets(offsets), group, &mut |_: Moment| {})
+    }
+
+    fn renew(&mut self, reason: &str) -> Result<(), Stop> {
+        let now = Instant::now();
+        self.renewed.retain(|at| now.duration_since(*at) < RENEW_WINDOW);
+        if self.renewed.len() >= RENEW_LIMIT {
+            let (slot, times) = (self.settings.slot.clone(), self.renewed.len());
+            return Err(Stop::Fenced { slot, times, detail: reason.to_owned() });
+        }
+        self.renewed.push_back(now);
+        tracing::warn!(reason, "the outcome of a transaction is unknown: a new producer, and all state read anew");
+        self.partition_counts.clear();
+        self.producer =
+            TransactionalProducer::new(&self.settings.producer, Arc::clone(&self.settings.state_topic), PATIENCE)
+                .map_err(|error| Stop::Broken(format!("transactional producer: {error}")))?;
+        Ok(())
+    }
+
+    fn state_end(&self, partition: i32) -> i64 {
+        self.producer.end(partition).unwrap_or(0)
+    }
+
+    fn flow(&mut self, input: usize, partitions: &[i32], on: bool) {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in partitions {
+            list.add_partition(&self.settings.inputs[input], *partition);
+        }
+        let done = if on { self.consumer.resume(&list) } else { self.consumer.pause(&list) };
+        if let Err(error) = done {
+            tracing::warn!(%error, on, "pausing or resuming");
+        }
+    }
+
+    fn partitions_of(&mut self, topic: &str) -> Option<i32> {
+        if let Some(count) = self.partition_counts.get(topic) {
+            return Some(*count);
+        }
+        let count = self.producer.partitions_of(topic, Duration::from_millis(500))?;
+        self.partition_counts.insert(topic.to_owned(), count);
+        Some(count)
+    }
+
+    fn close(&mut self, at_once: bool) {
+        self.consumer.context().close();
+        if at_once {
+            self.consumer.unsubscribe();
+            // The leave is sent while the client is served.
+            let until = Instant::now() + Duration::from_millis(300);
+            while Instant::now() < until {
+                let _ = self.consumer.poll(Duration::from_millis(20));
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Taking partitions over from whoever had them: alive, dead, or frozen with a transaction open.
+//!
+//! Order: committed offsets first (they wait for pending ones), then the end of `task-state`, then
+//! read. An open transaction of a dead predecessor would block both for up to twenty seconds; its
+//! transactional id stands beside the last decided offsets, so it is fenced instead.
+
+use super::log::LogSettings;
+use crate::worker::{Stop, TakeOver};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// After this an offset or a state that is still undecided is taken for a dead worker's.
+const UNDECIDED: Duration = Duration::from_millis(200);
+const REQUEST: Duration = Duration::from_secs(5);
+
+fn stop(what: &str, error: &KafkaError) -> TakeOver {
+    TakeOver::Stop(Stop::Broken(format!("{what}: {error}")))
+}
+
+/// Finds and fences the workers that had partitions before.
+#[derive(Clone, Debug)]
+pub(crate) struct Predecessors {
+    lookup: ClientConfig,
+    producer: ClientConfig,
+    own: String,
+}
+
+impl Predecessors {
+    pub(crate) fn new(settings: &LogSettings) -> Self {
+        let mut lookup = settings.plain.clone();
+        // Reads the last decided offsets of the group without waiting for pending ones, and without joining.
+        lookup.set("group.id", &settings.group_id).set("isolation.level", "read_uncommitted");
+        let (producer, own) = (settings.producer.clone(), settings.transactional_id.clone());
+        Self { lookup, producer, own }
+    }
+
+    /// Ends the open transactions of whoever last decided an offset of these partitions.
+    fn fence(&self, list: &TopicPartitionList) -> KafkaResult<()> {
+        let reader: BaseConsumer = self.lookup.create()?;
+        let decided = reader.committed_offsets(list.clone(), REQUEST)?;
+        let names = decided.elements();
+        let ids: BTreeSet<&str> = names.iter().map(|one| one.metadata()).filter(|id| !id.is_empty()).collect();
+        for id in ids.into_iter().filter(|id| *id != self.own) {
+            tracing::info!(transactional_id = id, "ending the open transaction of the worker that was here before");
+            let mut config = self.producer.clone();
+            config.set("transactional.id", id);
+            let producer: BaseProducer<DefaultProducerContext> = config.create()?;
+            producer.init_transactions(REQUEST)?;
+        }
+        Ok(())
+    }
+}
+
+/// The committed offsets, once none is pending.
+pub(crate) fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    list: &TopicPartitionList,
+    predecessors: &Predecessors,
+    patience: Duration,
+) -> Result<TopicPartitionList, TakeOver> {
+    let deadline = Instant::now() + patience;
+    let mut wait = UNDECIDED;
+    loop {
+        match consumer.committed_offsets(list.clone(), wait) {
+            Ok(found) if found.elements().iter().all(|one| one.error().is_ok()) => return Ok(found),
+            Ok(_) | Err(_) if Instant::now() < deadline => {
+                if let Err(error) = predecessors.fence(list) {
+                    tracing::warn!(%error, "looking for a worker that left a transaction open");
+                }
+                wait = Duration::from_secs(2);
+            }
+            Ok(found) => {
+                let errors: Vec<String> =
+                    found.elements().iter().filter_map(|one| one.error().err()).map(|e| e.to_string()).collect();
+                return Err(TakeOver::Stop(Stop::Broken(format!("committed offsets: {}", errors.join("; ")))));
+            }
+            Err(error) => return Err(stop("committed offsets", &error)),
+        }
+    }
+}
+
+/// Where a log starts: for an input nobody has read.
+pub(crate) fn log_start<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    patience: Duration,
+) -> Result<i64, TakeOver> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, REQUEST) {
+            Ok((low, _)) => return Ok(low),
+            Err(error) if Instant::now() < deadline => tracing::warn!(%error, topic, partition, "log start"),
+            Err(error) => return Err(stop("log start", &error)),
+        }
+    }
+}
+
+/// Reads `task-state` from the given offsets to its end as of now.
+///
+/// The end comes from a `read_uncommitted` client: one that reads committed records only would stop short at an
+/// open transaction. Only when all up to that end is decided are the records read, to the reader's own end of
+/// partition, which accounts for the gaps that markers and compaction leave.
+pub(crate) fn restore(
+    settings: &LogSettings,
+    predecessors: &Predecessors,
+    from: &[(i32, i64)],
+    apply: &mut dyn FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Stop>,
+    alive: &mut dyn FnMut() -> Result<(), TakeOver>,
+) -> Result<(), TakeOver> {
+    let topic = &*settings.state_topic;
+    let reader = |isolation: &str| -> Result<BaseConsumer, TakeOver> {
+        let mut config = settings.plain.clone();
+        config
+            .set("group.id", format!("{}.restore", settings.group_id))
+            .set("isolation.level", isolation)
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "error");
+        config.create().map_err(|error| stop("reader of task-state", &error))
+    };
+    let (all, decided) = (reader("read_uncommitted")?, reader("read_committed")?);
+    let mut positions = TopicPartitionList::with_capacity(from.len());
+    let mut open = BTreeSet::new();
+    for (partition, offset) in from {
+        let (low, end) = retry(|| all.fetch_watermarks(topic, *partition, REQUEST), alive, "end of task-state")?;
+        if end <= low || end <= *offset {
+            continue;
+        }
+        await_decided(settings, &decided, predecessors, *partition, end, alive)?;
+        let start = Offset::Offset((*offset).max(low));
+        positions.add_partition_offset(topic, *partition, start).map_err(|error| stop("task-state", &error))?;
+        open.insert(*partition);
+    }
+    if open.is_empty() {
+        return Ok(());
+    }
+    decided.assign(&positions).map_err(|error| stop("reader of task-state", &error))?;
+    let mut polled = 0_u32;
+    while !open.is_empty() {
+        // The group's consumer must be served while a large state is read.
+        if polled.is_multiple_of(1_000) {
+            alive()?;
+        }
+        polled = polled.wrapping_add(1);
+        match decided.poll(Duration::from_millis(100)) {
+            None => alive()?,
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                open.remove(&partition);
+            }
+            Some(Err(error)) if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+                return Err(stop("reading task-state", &error));
+            }
+            Some(Err(error)) => tracing::warn!(%error, "reading task-state"),
+            Some(Ok(message)) => apply(message.partition(), message.key().unwrap_or_default(), message.payload())?,
+        }
+    }
+    Ok(())
+}
+
+/// Waits until everything below `end` is committed or aborted; fences whoever holds it up.
+fn await_decided(
+    settings: &LogSettings,
+    decided: &BaseConsumer,
+    predecessors: &Predecessors,
+    partition: i32,
+    end: i64,
+    alive: &mut dyn FnMut() -> Result<(), TakeOver>,
+) -> Result<(), TakeOver> {
+    let topic = &*settings.state_topic;
+    let mut fence_at = Instant::now() + UNDECIDED;
+    loop {
+        let (_, stable) = retry(|| decided.fetch_watermarks(topic, partition, REQUEST), alive, "end of task-state")?;
+        if stable >= end {
+            return Ok(());
+        }
+        alive()?;
+        if Instant::now() >= fence_at {
+            let mut list = TopicPartitionList::new();
+            for input in &settings.inputs {
+                list.add_partition(input, partition);
+            }
+            if let Err(error) = predecessors.fence(&list) {
+                tracing::warn!(%error, partition, "fencing the worker that was here before");
+            }
+            fence_at = Instant::now() + Duration::from_secs(2);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Asks until the broker answers: it may be away for a while.
+fn retry<T>(
+    ask: impl Fn() -> KafkaResult<T>,
+    alive: &mut dyn FnMut() -> Result<(), TakeOver>,
+    what: &str,
+) -> Result<T, TakeOver> {
+    loop {
+        match ask() {
+            Ok(answer) => return Ok(answer),
+            Err(error) => {
+                tracing::warn!(%error, "{what}: again");
+                alive()?;
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+    }
+}
