@@ -20,7 +20,7 @@ async fn a_good_answer_is_taken_and_the_request_is_what_openai_wants() {
     assert_eq!(seen.path, "/v1/chat/completions");
     assert_eq!(seen.headers["authorization"], format!("Bearer {KEY}"));
     assert_eq!(seen.headers["content-type"], "application/json");
-    assert_eq!((&seen.body["model"], &seen.body["max_completion_tokens"]), (&json!("small"), &json!(1024)));
+    assert_eq!((&seen.body["model"], &seen.body["max_completion_tokens"]), (&json!("small"), &json!(512)));
     assert_eq!(seen.body["messages"][0]["role"], "system");
     assert_eq!(seen.body["messages"].as_array().unwrap().len(), 2);
     let format = &seen.body["response_format"];
@@ -44,7 +44,7 @@ async fn a_good_answer_is_taken_and_the_request_is_what_anthropic_wants() {
         (&KEY.parse().unwrap(), &"2023-06-01".parse().unwrap())
     );
     assert!(!seen.headers.contains_key("authorization"));
-    assert_eq!(seen.body["max_tokens"], json!(1024));
+    assert_eq!(seen.body["max_tokens"], json!(512));
     assert!(seen.body["system"].as_str().unwrap().contains("route work"));
     assert_eq!(seen.body["messages"][0]["role"], "user");
     assert_eq!(seen.body["output_config"]["format"]["type"], "json_schema");

@@ -29,8 +29,8 @@ async fn a_re_ask_counts_as_a_request_and_alone_the_limit_is_the_code() {
 #[tokio::test]
 async fn tokens_are_reserved_by_estimate_and_corrected_by_usage() {
     let server = Server::start(vec![well()]).await;
-    // An estimate is above 1,024 tokens, the real usage 120: without correction the second would not fit.
-    let llm = llm(vec![Provider { tokens_per_minute: Some(2_300), ..openai(&server) }]);
+    // An estimate is about 1,300 tokens, the real usage 120: without correction the second would not fit.
+    let llm = llm(vec![Provider { tokens_per_minute: Some(1_700), ..openai(&server) }]);
     let mut asked = 0;
     while ask(&llm).await.said.is_ok() {
         asked += 1;
