@@ -64,7 +64,7 @@ async fn the_days_cap_is_never_passed() {
 async fn calls_in_flight_are_bounded_and_waiting_for_a_place_is_part_of_the_budget() {
     let server = Server::start(vec![Reply::Silence]).await;
     let llm = Arc::new(llm(vec![Provider { max_in_flight: 2, ..openai(&server) }]));
-    let budget = Duration::from_millis(500);
+    let budget = SLACK;
     let running: Vec<_> = (0..6)
         .map(|_| {
             let llm = Arc::clone(&llm);

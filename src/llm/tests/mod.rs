@@ -7,7 +7,7 @@ mod server;
 
 use super::breaker::Waits;
 use super::lane::Tuning;
-use super::{Api, Ask, Card, Llm, Provider, Secret, Settings, Structured};
+use super::{Api, Ask, Card, Llm, MARGIN, Provider, Secret, Settings, Structured};
 use crate::workflow::{Answer, Choice};
 use server::{Reply, Server};
 use std::time::Duration;
