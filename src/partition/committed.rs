@@ -148,10 +148,10 @@ impl Partition {
         let admissible = |id: &Arc<str>| {
             let Some(Kept::Workflow(workflow)) = self.tasks.get(id) else { return Vec::new() };
             let others = |choice: &&OpenChoice| match &choice.state {
-                ChoiceState::Refused { eligible } => crate::workflow::waiting(workflow, choice, |choosing| {
-                    *world.eligible(choosing) != **eligible
-                })
-                .unwrap_or(false),
+                ChoiceState::Refused { eligible } => {
+                    crate::workflow::waiting(workflow, choice, |choosing| *world.eligible(choosing) != **eligible)
+                        .unwrap_or(false)
+                }
                 ChoiceState::Asked { .. } => false,
             };
             workflow.choices.iter().filter(others).map(|choice| (Arc::clone(id), choice.question)).collect()
@@ -169,9 +169,8 @@ impl Partition {
     #[must_use]
     pub fn forgettable(&self, window: Window, now: Timestamp, most: usize) -> Vec<Arc<str>> {
         let over = self.ended.len().saturating_sub(window.count);
-        let closed = |(index, (at, _)): &(usize, &(Timestamp, Arc<str>))| {
-            *index < over || at.plus(window.millis) <= now
-        };
+        let closed =
+            |(index, (at, _)): &(usize, &(Timestamp, Arc<str>))| *index < over || at.plus(window.millis) <= now;
         self.ended.iter().enumerate().take_while(closed).take(most).map(|(_, (_, id))| Arc::clone(id)).collect()
     }
 

@@ -56,9 +56,18 @@ pub struct CompletionOut {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
-    Ended { outcome: Outcome, reason: String },
+    Ended {
+        outcome: Outcome,
+        reason: String,
+    },
     /// Never accepted. The code of why, and the number of the input the dead letter came from.
-    Rejected { reason: DeadReason, code: Option<&'static str>, input: usize, partition: i32, offset: i64 },
+    Rejected {
+        reason: DeadReason,
+        code: Option<&'static str>,
+        input: usize,
+        partition: i32,
+        offset: i64,
+    },
 }
 
 #[derive(Clone, Debug)]

@@ -41,7 +41,7 @@ impl Partition {
                     self.input(&mut staged, draft, origin, arrival, input, world, clock);
                 }
                 What::Refused(refusal) => self.refuse(&mut staged, &drafts, origin, arrival, refusal, None, clock),
-                What::Forwarded => staged.counts.forwarded += 1,
+                What::Forwarded { .. } => staged.counts.forwarded += 1,
                 What::Skipped => {}
                 What::Forget => {
                     let draft = self.draft(&mut drafts, &arrival.task_id, origin);
@@ -55,12 +55,7 @@ impl Partition {
         staged
     }
 
-    fn draft<'d>(
-        &self,
-        drafts: &'d mut BTreeMap<Arc<str>, Draft>,
-        task_id: &Arc<str>,
-        origin: usize,
-    ) -> &'d mut Draft {
+    fn draft<'d>(&self, drafts: &'d mut BTreeMap<Arc<str>, Draft>, task_id: &Arc<str>, origin: usize) -> &'d mut Draft {
         drafts.entry(Arc::clone(task_id)).or_insert_with(|| {
             let committed = self.tasks.get(task_id).map_or_else(Arc::default, Kept::workflow);
             let workflow = Arc::clone(&committed);
@@ -263,8 +258,7 @@ fn finish(staged: &mut Staged, task_id: Arc<str>, draft: Draft) {
     let first_sequence = workflow.last_fact + 1 - events.len() as u64;
     let kept = match workflow.phase {
         Phase::Ended { outcome: Outcome::Succeeded, at } => {
-            let receipt =
-                Receipt { content_hash: workflow.content_hash, outcome: Outcome::Succeeded, ended_at: at };
+            let receipt = Receipt { content_hash: workflow.content_hash, outcome: Outcome::Succeeded, ended_at: at };
             delete(&task_id, &committed, &mut part);
             part(PartKey::head(&task_id), Some(Part::Receipt(receipt)));
             Kept::Receipt(receipt)

@@ -49,8 +49,12 @@ mod tests {
 
     #[test]
     fn an_id_reads_back_as_it_was_written() {
-        let id =
-            AssignmentId { task_id: "a-b.c:d", accepted: Position { partition: 3, offset: 42 }, step_id: "1", attempt: 2 };
+        let id = AssignmentId {
+            task_id: "a-b.c:d",
+            accepted: Position { partition: 3, offset: 42 },
+            step_id: "1",
+            attempt: 2,
+        };
         assert_eq!(id.to_string(), "a-b.c:d~3-42~1~2");
         assert_eq!(AssignmentId::parse("a-b.c:d~3-42~1~2"), Some(id));
         assert_eq!(id.effect_key(), "a-b.c:d~3-42~1");

@@ -32,12 +32,7 @@ pub enum Rejection {
 ///
 /// # Errors
 /// A [`Rejection`] if the input changes nothing.
-pub fn decide(
-    workflow: &Workflow,
-    input: &Input,
-    world: &dyn World,
-    now: Timestamp,
-) -> Result<Vec<Event>, Rejection> {
+pub fn decide(workflow: &Workflow, input: &Input, world: &dyn World, now: Timestamp) -> Result<Vec<Event>, Rejection> {
     let mut facts = Facts { workflow: None, original: workflow, now, events: Vec::new() };
     match (input, workflow.phase) {
         (Input::Submitted(submission), Phase::Absent) => accept(&mut facts, submission, world)?,

@@ -6,7 +6,12 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// One call to the LLM, all retries included; known by its question.
-    Ask { question: u32, set: Arc<[String]>, offers_done: bool, deadline: Timestamp },
+    Ask {
+        question: u32,
+        set: Arc<[String]>,
+        offers_done: bool,
+        deadline: Timestamp,
+    },
     Timer(Timer),
 }
 
@@ -21,9 +26,15 @@ pub struct Timer {
 pub enum TimerKind {
     TaskDeadline,
     /// Until ACCEPTED.
-    AcceptBy { step_id: Arc<str>, attempt: u32 },
+    AcceptBy {
+        step_id: Arc<str>,
+        attempt: u32,
+    },
     /// From ACCEPTED.
-    DoneBy { step_id: Arc<str>, attempt: u32 },
+    DoneBy {
+        step_id: Arc<str>,
+        attempt: u32,
+    },
 }
 
 /// The work owed to a workflow.

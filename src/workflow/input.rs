@@ -11,14 +11,23 @@ pub enum Input {
         too_large: Option<String>,
     },
     /// The LLM's last word on a question.
-    Answered { question: u32, answer: Arc<Answer> },
+    Answered {
+        question: u32,
+        answer: Arc<Answer>,
+    },
     TimerFired(Timer),
     /// The eligible agents changed: a step that waits may be asked about again.
-    Admitted { question: u32 },
+    Admitted {
+        question: u32,
+    },
     /// What the task would have written does not fit its topic. Ends it.
-    TooLarge { detail: String },
+    TooLarge {
+        detail: String,
+    },
     /// What the task would have written aborted every transaction. Ends it.
-    Internal { detail: String },
+    Internal {
+        detail: String,
+    },
 }
 
 /// A task as it was taken off its topic.

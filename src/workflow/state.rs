@@ -120,9 +120,13 @@ pub enum StepStatus {
     /// Given back: another agent is being chosen.
     Choosing,
     /// With the agent's topic; a full queue is no failure of the agent, so this wait is its own.
-    Assigned { accept_by: Timestamp },
+    Assigned {
+        accept_by: Timestamp,
+    },
     /// The agent works on it.
-    Accepted { done_by: Timestamp },
+    Accepted {
+        done_by: Timestamp,
+    },
     Succeeded,
     Failed,
 }

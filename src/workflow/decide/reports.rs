@@ -78,12 +78,7 @@ fn subject<'w>(workflow: &'w Workflow, report: &Report) -> Result<&'w Step, Reje
     }
 }
 
-fn accepted(
-    facts: &mut Facts<'_>,
-    step_id: &Arc<str>,
-    status: StepStatus,
-    world: &dyn World,
-) -> Result<(), Rejection> {
+fn accepted(facts: &mut Facts<'_>, step_id: &Arc<str>, status: StepStatus, world: &dyn World) -> Result<(), Rejection> {
     if matches!(status, StepStatus::Accepted { .. }) {
         return Err(Rejection::Stale("the assignment is accepted already"));
     }
@@ -125,7 +120,8 @@ fn succeeded(
     let output = report.output.clone().unwrap_or_else(|| Payload::from("null"));
     let too_large = too_large.map(str::to_owned).or_else(|| {
         let (sum, limit) = (facts.workflow().payload_bytes() + output.text().len(), world.rules().workflow_bytes);
-        (sum > limit).then(|| format!("with this output the task holds {sum} B, over workflow.workflow_bytes ({limit})"))
+        (sum > limit)
+            .then(|| format!("with this output the task holds {sum} B, over workflow.workflow_bytes ({limit})"))
     });
     if let Some(detail) = too_large {
         facts.add(Fact::OutputRejected { step_id: Arc::clone(step_id), reason: detail.clone(), usage });

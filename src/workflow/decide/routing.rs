@@ -40,9 +40,8 @@ pub(super) fn answered(
     let ChoiceState::Asked { set, offers_done, tries, deadline } = open.state else {
         return Err(Rejection::Stale("the question was answered before"));
     };
-    let settled = with_choosing(facts.workflow(), &open.step_id, |choosing| {
-        world.settle(choosing, &set, offers_done, answer)
-    });
+    let settled =
+        with_choosing(facts.workflow(), &open.step_id, |choosing| world.settle(choosing, &set, offers_done, answer));
     let Some(settled) = settled else { return Ok(()) };
     let gone = settled.degraded.as_deref() == Some("not_eligible");
     if gone && tries < MAX_TRIES && facts.now < deadline && !settled.eligible.is_empty() {
@@ -148,10 +147,6 @@ fn with_choosing<R>(workflow: &Workflow, step_id: &str, with: impl FnOnce(&Choos
 }
 
 /// What a choice that waits depends on, for whoever looks whether to admit it.
-pub fn waiting<R>(
-    workflow: &Workflow,
-    choice: &OpenChoice,
-    with: impl FnOnce(&Choosing<'_>) -> R,
-) -> Option<R> {
+pub fn waiting<R>(workflow: &Workflow, choice: &OpenChoice, with: impl FnOnce(&Choosing<'_>) -> R) -> Option<R> {
     with_choosing(workflow, &choice.step_id, with)
 }

@@ -1,0 +1,272 @@
+//! What is counted, as handles that are found once and then only added to: a hot loop never looks up a label.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Input {
+    topic: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Decided {
+    by: String,
+    degraded: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    outcome: String,
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Call {
+    provider: String,
+    model: String,
+    verdict: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Model {
+    provider: String,
+    model: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Tokens {
+    provider: String,
+    model: String,
+    direction: &'static str,
+}
+
+type Seconds = Family<Model, Histogram, fn() -> Histogram>;
+
+/// All of Baton's metrics. Shared by `Arc`; updating one is an atomic add.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    inputs: Family<Input, Counter>,
+    dead_letters: Family<Reason, Counter>,
+    decisions: Family<Decided, Counter>,
+    completions: Family<Ended, Counter>,
+    llm_calls: Family<Call, Counter>,
+    llm_seconds: Seconds,
+    llm_tokens: Family<Tokens, Counter>,
+    llm_cost: Family<Model, Counter>,
+    /// From a transaction's first record to its commit.
+    pub transaction_seconds: Histogram,
+    /// Inputs in one transaction.
+    pub transaction_inputs: Histogram,
+    pub transactions_aborted: Counter,
+    /// Commits and aborts of which nobody said how they ended.
+    pub transactions_unknown: Counter,
+    pub live_workflows: Gauge,
+    /// Partition numbers held.
+    pub partitions: Gauge,
+    /// 1 while no new tasks are taken because `worker.max_live` is reached.
+    pub tasks_paused: Gauge,
+    pub restores: Counter,
+    pub restore_seconds: Histogram,
+    pub restored_records: Counter,
+    pub rebalances: Counter,
+    pub producers_rebuilt: Counter,
+    pub agents_registered: Gauge,
+    pub agents_eligible: Gauge,
+    /// Agents whose definition has a fault.
+    pub agents_faulty: Gauge,
+}
+
+/// What became of the records of one topic.
+#[derive(Clone, Debug)]
+pub struct InputCounters {
+    pub accepted: Counter,
+    pub stale: Counter,
+    pub duplicate: Counter,
+    /// Sent home to another partition.
+    pub forwarded: Counter,
+    pub dead: Counter,
+}
+
+/// What one model was asked and what it cost.
+#[derive(Clone, Debug)]
+pub struct LlmCounters {
+    pub seconds: Histogram,
+    pub input_tokens: Counter,
+    pub output_tokens: Counter,
+    pub cost_micros: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("baton");
+        let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 14));
+        let metrics = Self {
+            inputs: Family::default(),
+            dead_letters: Family::default(),
+            decisions: Family::default(),
+            completions: Family::default(),
+            llm_calls: Family::default(),
+            llm_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.05, 2.0, 10))),
+            llm_tokens: Family::default(),
+            llm_cost: Family::default(),
+            transaction_seconds: seconds(),
+            transaction_inputs: Histogram::new(exponential_buckets(1.0, 4.0, 8)),
+            transactions_aborted: Counter::default(),
+            transactions_unknown: Counter::default(),
+            live_workflows: Gauge::default(),
+            partitions: Gauge::default(),
+            tasks_paused: Gauge::default(),
+            restores: Counter::default(),
+            restore_seconds: seconds(),
+            restored_records: Counter::default(),
+            rebalances: Counter::default(),
+            producers_rebuilt: Counter::default(),
+            agents_registered: Gauge::default(),
+            agents_eligible: Gauge::default(),
+            agents_faulty: Gauge::default(),
+            registry: Registry::default(),
+        };
+        let m = &metrics;
+        registry.register("inputs", "Records taken, by topic and what became of them", m.inputs.clone());
+        registry.register("dead_letters", "Records refused, by reason", m.dead_letters.clone());
+        registry.register("decisions", "Decisions, by who settled them and whether degraded", m.decisions.clone());
+        registry.register("completions", "Tasks ended, by outcome and reason", m.completions.clone());
+        registry.register("llm_calls", "Calls to models, by what came of them", m.llm_calls.clone());
+        registry.register("llm_call_seconds", "Time of one call to a model", m.llm_seconds.clone());
+        registry.register("llm_tokens", "Tokens, by direction", m.llm_tokens.clone());
+        registry.register("llm_cost_micros", "Cost in millionths of the currency", m.llm_cost.clone());
+        registry.register("transaction_seconds", "Time of one transaction", m.transaction_seconds.clone());
+        registry.register("transaction_inputs", "Inputs in one transaction", m.transaction_inputs.clone());
+        registry.register("transactions_aborted", "Transactions aborted", m.transactions_aborted.clone());
+        registry.register("transactions_unknown", "Transactions of unknown outcome", m.transactions_unknown.clone());
+        registry.register("live_workflows", "Tasks under way on this worker", m.live_workflows.clone());
+        registry.register("partitions", "Partition numbers held by this worker", m.partitions.clone());
+        registry.register("tasks_paused", "1 while no new tasks are taken", m.tasks_paused.clone());
+        registry.register("restores", "Partition numbers restored", m.restores.clone());
+        registry.register("restore_seconds", "Time of one restore", m.restore_seconds.clone());
+        registry.register("restored_records", "Snapshot records read in restores", m.restored_records.clone());
+        registry.register("rebalances", "Assignments of partitions changed", m.rebalances.clone());
+        registry.register("producers_rebuilt", "Producers replaced after an error", m.producers_rebuilt.clone());
+        registry.register("agents_registered", "Agents in the table", m.agents_registered.clone());
+        registry.register("agents_eligible", "Agents that may be chosen", m.agents_eligible.clone());
+        registry.register("agents_faulty", "Agents whose definition has a fault", m.agents_faulty.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// The counters of one input topic, to be kept by whoever reads it.
+    #[must_use]
+    pub fn inputs(&self, topic: &str) -> InputCounters {
+        let counter = |outcome| self.inputs.get_or_create_owned(&Input { topic: topic.to_owned(), outcome });
+        InputCounters {
+            accepted: counter("accepted"),
+            stale: counter("stale"),
+            duplicate: counter("duplicate"),
+            forwarded: counter("forwarded"),
+            dead: counter("dead"),
+        }
+    }
+
+    /// Dead letters with this reason.
+    #[must_use]
+    pub fn dead_letters(&self, reason: &str) -> Counter {
+        self.dead_letters.get_or_create_owned(&Reason { reason: reason.to_owned() })
+    }
+
+    /// Decisions settled by `by`; `degraded` is the code, if one is.
+    #[must_use]
+    pub fn decisions(&self, by: &str, degraded: Option<&str>) -> Counter {
+        let degraded = degraded.unwrap_or_default().to_owned();
+        self.decisions.get_or_create_owned(&Decided { by: by.to_owned(), degraded })
+    }
+
+    /// Tasks that ended this way. Reasons are codes: their number is bounded.
+    #[must_use]
+    pub fn completions(&self, outcome: &str, reason: &str) -> Counter {
+        self.completions.get_or_create_owned(&Ended { outcome: outcome.to_owned(), reason: reason.to_owned() })
+    }
+
+    /// Calls to a model that came to `verdict`, which must be a code and no free text.
+    #[must_use]
+    pub fn llm_calls(&self, provider: &str, model: &str, verdict: &str) -> Counter {
+        self.llm_calls.get_or_create_owned(&Call {
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+            verdict: verdict.to_owned(),
+        })
+    }
+
+    /// Time, tokens and cost of one model, to be kept by its client.
+    #[must_use]
+    pub fn llm(&self, provider: &str, model: &str) -> LlmCounters {
+        let (provider, model) = (provider.to_owned(), model.to_owned());
+        let labels = Model { provider: provider.clone(), model: model.clone() };
+        let tokens = |direction| {
+            self.llm_tokens.get_or_create_owned(&Tokens { provider: provider.clone(), model: model.clone(), direction })
+        };
+        LlmCounters {
+            seconds: self.llm_seconds.get_or_create_owned(&labels),
+            input_tokens: tokens("input"),
+            output_tokens: tokens("output"),
+            cost_micros: self.llm_cost.get_or_create_owned(&labels),
+        }
+    }
+
+    /// Everything in OpenMetrics text.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string cannot fail");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_rendered_under_batons_names() {
+        let metrics = Metrics::new();
+        let inputs = metrics.inputs("tasks");
+        inputs.accepted.inc_by(2);
+        inputs.dead.inc();
+        metrics.dead_letters("INVALID").inc();
+        metrics.decisions("LLM", Some("low_confidence")).inc();
+        metrics.llm("http://a", "m").input_tokens.inc_by(7);
+        metrics.llm_calls("http://a", "m", "valid").inc();
+        metrics.live_workflows.set(3);
+        metrics.transaction_seconds.observe(0.004);
+        let text = metrics.render();
+        for line in [
+            r#"baton_inputs_total{topic="tasks",outcome="accepted"} 2"#,
+            r#"baton_inputs_total{topic="tasks",outcome="dead"} 1"#,
+            r#"baton_dead_letters_total{reason="INVALID"} 1"#,
+            r#"baton_decisions_total{by="LLM",degraded="low_confidence"} 1"#,
+            r#"baton_llm_tokens_total{provider="http://a",model="m",direction="input"} 7"#,
+            r#"baton_live_workflows 3"#,
+            "baton_transaction_seconds_count 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in:\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
