@@ -2,6 +2,7 @@
 
 use super::support::agents::{self, Agents, Say};
 use super::support::llm::{Llm, Reply};
+use super::support::maven::Broker;
 use super::support::reaper::{self, Kept};
 use super::support::{
     Gate, Partitioner, Scratch, Secure, Send, Sender, Topic, get, post, read_all, register_schema, stack, until,
@@ -208,6 +209,29 @@ fn the_secure_listeners_let_in_who_they_should() {
     ];
     let sent = Sender::configured(oauth, Partitioner::Default, &token).try_all([Send::to(&topic).bytes("{}")]);
     assert_eq!(sent, [Ok((0, 1))]);
+}
+
+#[test]
+fn a_broker_of_ones_own_can_be_killed_frozen_and_brought_back() {
+    let mut broker = Broker::start().expect("Java and Maven are here");
+    broker.ready().unwrap();
+    let scratch = Scratch::on(broker.stack(), "own");
+    let topic = scratch.create("in", 1, &[]);
+    let send = || {
+        let impatient = [("message.timeout.ms", "2000")];
+        let sender = Sender::configured(&scratch.stack.bootstrap, Partitioner::Default, &impatient);
+        sender.try_all([Send::to(&topic).bytes("{}")]).remove(0)
+    };
+    assert_eq!(send(), Ok((0, 0)));
+    broker.freeze();
+    assert!(send().is_err(), "a frozen broker acknowledges nothing");
+    broker.thaw();
+    broker.ready().unwrap();
+    broker.kill();
+    assert!(send().is_err(), "a dead one neither");
+    broker.resume();
+    broker.ready().unwrap();
+    assert!(read_all(scratch.stack, &topic).first().is_some_and(|first| first.offset == 0), "what it had is there");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The Python example as it stands, on the real broker: what `docs/agents.md` promises of an agent that does so.
 
 use super::support::reaper::{Kept, tail};
-use super::support::{Partitioner, Record, Scratch, Send, Sender, Topic, encode, read_all, register_schema, until};
+use super::support::{
+    Partitioner, Record, Scratch, Send, Sender, Topic, encode, group_members, read_all, register_schema, until,
+};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,6 +69,14 @@ impl Bench {
         serde_json::from_slice(&out.stdout).unwrap_or_default()
     }
 
+    /// Waits until an agent has opened the ledger and written nothing into it yet.
+    fn in_the_middle(&self, agent: &Agent) {
+        until("it is in the middle of its work", SOON, || match self.effects() {
+            Value::Null => Err(agent.log()),
+            effects => Ok(assert_eq!(effects, json!({}))),
+        });
+    }
+
     fn reports(&self) -> Vec<Record> {
         read_all(self.scratch.stack, &self.status)
     }
@@ -128,7 +138,7 @@ fn killed_in_the_middle_of_its_work_it_gets_the_assignment_again_and_has_one_eff
     let bench = Bench::new("py-kill");
     bench.assign(&["t-1"]);
     let mut agent = bench.agent("600");
-    until("it is in the middle of its work", SOON, || if bench.ledger().exists() { Ok(()) } else { Err(agent.log()) });
+    bench.in_the_middle(&agent);
     agent.process.kill();
     assert_eq!(bench.reports().len(), 0);
     assert_eq!(bench.effects(), json!({}));
@@ -161,12 +171,16 @@ fn killed_in_the_middle_of_its_work_it_gets_the_assignment_again_and_has_one_eff
 #[test]
 fn work_longer_than_the_poll_interval_keeps_its_partition() {
     let bench = Bench::new("py-long");
+    // Whoever stopped polling would lose its partition to the other one after 6 s, and that one would do the work again.
+    let (agent, other) = (bench.agent("9"), bench.agent("9"));
+    let group = format!("{}.agent.word-counter", bench.scratch.prefix);
+    until("both have joined", SOON, || match group_members(bench.scratch.stack, &group) {
+        (state, 2) if state == "Stable" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
     bench.assign(&["t-1"]);
-    let agent = bench.agent("9");
-    let started =
-        until("it works", SOON, || if bench.ledger().exists() { Ok(Instant::now()) } else { Err(agent.log()) });
-    // Whoever stopped polling would lose the partition to this one after 6 s, and it would do the work again.
-    let other = bench.agent("9");
+    bench.in_the_middle(&agent);
+    let started = Instant::now();
     let mut status = Topic::open(bench.scratch.stack, &bench.status);
     status.count(1, SOON);
     assert!(started.elapsed() > Duration::from_secs(7), "the work was longer than the poll interval");

@@ -213,6 +213,13 @@ pub(crate) fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<i32, St
     }
 }
 
+/// A consumer group's state and how many members it has.
+pub(crate) fn group_members(stack: &Stack, group: &str) -> (String, usize) {
+    let client = reader(&stack.bootstrap, "read_committed");
+    let groups = client.fetch_group_list(Some(group), Duration::from_secs(5)).expect("the broker answers");
+    groups.groups().first().map_or_else(Default::default, |group| (group.state().to_owned(), group.members().len()))
+}
+
 fn decode(registry: &str, bytes: &[u8]) -> Value {
     match bytes {
         [0, a, b, c, d, body @ ..] => {
