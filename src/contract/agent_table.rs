@@ -92,3 +92,68 @@ pub fn definition_fault(agent: &AgentDefinition, key: &str) -> Option<Refusal> {
     }
     (!faults.is_empty()).then(|| Refusal::of_faults(&faults))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::SchemaCache;
+    use std::sync::Arc;
+
+    fn read(key: &str, value: Option<&str>) -> Definition {
+        let codec = Codec::new("baton", [], Arc::new(SchemaCache::new()));
+        let raw = RawRecord {
+            topic: "baton.agents",
+            partition: 0,
+            offset: 0,
+            timestamp_ms: 0,
+            key: Some(key.as_bytes()),
+            value: value.map(str::as_bytes),
+            arrived: None,
+        };
+        codec.decode_definition(&raw).unwrap().definition
+    }
+
+    fn fault(key: &str, value: &str) -> String {
+        match read(key, Some(value)) {
+            Definition::Faulty { fault, .. } => fault.detail,
+            other => panic!("{other:?} has no fault"),
+        }
+    }
+
+    #[test]
+    fn a_definition_in_the_form_teams_have_them_is_registered() {
+        let value = r#"{"agentName":"Credit Cards","description":"Handles cards.","capabilities":["apr"],
+            "input":{"format":"text/plain","contract":"utterance"},"output":{"format":"application/json","contract":"answer"},
+            "performance":{"averageLatency":"200ms","successRate":"98%","specialization":["credit cards"]}}"#;
+        let Definition::Registered(agent) = read("credit-cards", Some(value)) else { panic!("registered") };
+        assert_eq!((agent.version.as_str(), agent.idempotent), ("1.0.0", true));
+        assert_eq!((agent.output.is_json(), agent.input.contract()), (true, Some("utterance")));
+    }
+
+    #[test]
+    fn null_unregisters() {
+        assert_eq!(read("credit-cards", None), Definition::Unregistered);
+    }
+
+    #[test]
+    fn a_bad_definition_is_told_with_its_fault() {
+        assert!(fault("b", r#"{"agentName":"a","description":"d"}"#).contains("send it with the key `a`"));
+        assert!(fault("none", r#"{"agentName":"NONE","description":"d"}"#).contains("reserved"));
+        assert!(fault("a", r#"{"agentName":"a","description":" "}"#).contains("description: empty"));
+        assert!(fault("a", r#"{"agentName":"a","description":"d","version":"new"}"#).contains("not a version"));
+        assert!(fault("a", r#"{"agentName":"a","descripton":"d"}"#).contains("descripton: unknown field"));
+        assert!(fault("a", "hello").contains("send Avro or JSON"));
+        let inline = r#"{"agentName":"a","description":"d","input":{"contract":"{oops"}}"#;
+        assert!(fault("a", inline).contains("input.contract: starts with {"));
+    }
+
+    #[test]
+    fn the_name_of_a_bad_definition_is_kept_as_far_as_it_can_be_read() {
+        let name = |value: &str| match read("a", Some(value)) {
+            Definition::Faulty { agent_name, .. } => agent_name,
+            other => panic!("{other:?} has no fault"),
+        };
+        assert_eq!(name(r#"{"agentName":"a","more":1}"#).as_deref(), Some("a"));
+        assert_eq!(name("hello"), None);
+    }
+}

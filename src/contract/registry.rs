@@ -62,12 +62,19 @@ impl RegistryError {
 }
 
 /// A registry's client; clones share its connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Registry {
     url: Url,
     client: reqwest::Client,
     settings: SrSettings,
     auth: Option<RegistryAuth>,
+}
+
+/// Only the address: settings and parsed address may hold credentials.
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Registry({})", self.url())
+    }
 }
 
 impl Registry {
@@ -356,4 +363,107 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::http::{HeaderMap, Uri};
+    use axum::response::IntoResponse;
+    use std::sync::{Arc, Mutex};
+    use tokio::net::TcpListener;
+
+    type Seen = Arc<Mutex<Vec<String>>>;
+
+    /// A server that answers every request with one status and body, below a path, and notes what it was asked.
+    async fn registry(status: u16, body: &'static str) -> (Registry, Seen) {
+        let seen = Seen::default();
+        let sink = Arc::clone(&seen);
+        let answer = move |method: Method, uri: Uri, headers: HeaderMap, request: String| {
+            let auth = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or("-");
+            sink.lock().unwrap().push(format!("{method} {uri} {auth} {request}"));
+            async move { (StatusCode::from_u16(status).unwrap(), body).into_response() }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/apis/ccompat/v7/", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+        (Registry::new(&url, Some(RegistryAuth::Bearer("token".into()))).unwrap(), seen)
+    }
+
+    #[tokio::test]
+    async fn a_schema_is_asked_for_below_the_path_and_with_the_token() {
+        let (registry, seen) = registry(200, r#"{"schema":"\"string\""}"#).await;
+        assert!(matches!(registry.schema(7).await, Ok(Some(WriterSchema::Avro(_)))));
+        let seen = seen.lock().unwrap();
+        assert!(seen[0].starts_with("GET /apis/ccompat/v7/schemas/ids/7"), "{seen:?}");
+        assert!(seen[0].contains("Bearer token"), "{seen:?}");
+    }
+
+    #[tokio::test]
+    async fn a_schema_the_registry_says_it_has_not_is_none_but_a_wrong_path_is_no_answer() {
+        let (says_no, _) = registry(404, r#"{"error_code":40403,"message":"Schema not found"}"#).await;
+        assert!(matches!(says_no.schema(7).await, Ok(None)));
+        let (wrong_path, _) = registry(404, "<html>no such page</html>").await;
+        let error = wrong_path.schema(7).await.unwrap_err();
+        assert!(!error.is_retriable() && error.to_string().contains("schema 7"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_says_not_now_is_retried_and_one_that_refuses_is_not() {
+        for (status, retriable) in [(500, true), (502, true), (503, true), (429, true), (401, false), (403, false)] {
+            let (registry, _) = registry(status, r#"{"error_code":1,"message":"m"}"#).await;
+            assert_eq!(registry.schema(7).await.unwrap_err().is_retriable(), retriable, "{status}");
+            assert_eq!(registry.contract("lead").await.unwrap_err().is_retriable(), retriable, "{status}");
+            assert_eq!(registry.register("s", "{}").await.unwrap_err().is_retriable(), retriable, "{status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_is_not_remembered() {
+        let (registry, seen) = registry(503, "{}").await;
+        assert!(registry.schema(7).await.is_err() && registry.schema(7).await.is_err());
+        assert_eq!(seen.lock().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_is_not_there_is_unreachable() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let registry = Registry::new(&url, None).unwrap();
+        let error = registry.schema(7).await.unwrap_err();
+        assert!(error.is_retriable() && error.to_string().contains(&url), "{error}");
+        assert!(registry.contract("lead").await.unwrap_err().is_retriable());
+    }
+
+    #[tokio::test]
+    async fn a_contract_is_a_schema_a_label_or_neither() {
+        let (json, seen) = registry(200, r#"{"schemaType":"JSON","schema":"{}"}"#).await;
+        assert_eq!(json.contract("a b/c").await, Ok(Contract::Schema("{}".into())));
+        assert!(seen.lock().unwrap()[0].contains("/subjects/a%20b%2Fc/versions/latest"));
+        let (none, _) = registry(404, r#"{"error_code":40401,"message":"Subject not found"}"#).await;
+        assert_eq!(none.contract("lead").await, Ok(Contract::Label));
+        let (avro, _) = registry(200, r#"{"schema":"\"string\""}"#).await;
+        assert!(matches!(avro.contract("lead").await, Ok(Contract::Unusable(_))));
+        let (page, _) = registry(404, "no such page").await;
+        assert!(page.contract("lead").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_incompatible_is_said() {
+        let (no, seen) = registry(200, r#"{"is_compatible":false,"messages":["a","b"]}"#).await;
+        assert_eq!(no.incompatibilities("s", "{}").await.unwrap(), ["a", "b"]);
+        assert!(seen.lock().unwrap()[0].contains("/compatibility/subjects/s/versions"));
+        let (yes, _) = registry(200, r#"{"is_compatible":true}"#).await;
+        assert!(yes.incompatibilities("s", "{}").await.unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_told_and_secrets_are_not() {
+        assert!(matches!(Registry::new("localhost:8081", None), Err(RegistryError::BadUrl { .. })));
+        let auth = RegistryAuth::Basic { user: "u".into(), password: "hidden".into() };
+        let registry = Registry::new("http://x:hidden@localhost:8081", Some(auth)).unwrap();
+        assert!(!format!("{registry:?} {:?}", registry.auth).contains("hidden"));
+    }
 }

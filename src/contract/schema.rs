@@ -88,7 +88,7 @@ static WRITERS: LazyLock<Vec<GenericDatumWriter<'static>>> = LazyLock::new(|| {
 fn bound_allocations() {
     static BOUNDED: Once = Once::new();
     BOUNDED.call_once(|| {
-        apache_avro::max_allocation_bytes(MAX_ALLOCATION);
+        apache_avro::util::max_allocation_bytes(MAX_ALLOCATION);
     });
 }
 
