@@ -59,9 +59,9 @@ pub struct Skeleton {
     pub phase: Phase,
     /// How it ended, if it ended and did not succeed.
     #[serde(default)]
-    pub outcome: Option<String>,
+    pub outcome: Option<Outcome>,
     #[serde(default)]
-    pub reason: Option<String>,
+    pub submitted_at: i64,
     pub deadline: i64,
     #[serde(default)]
     pub last_question: i32,
