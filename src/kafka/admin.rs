@@ -4,7 +4,9 @@
 use super::fault::KafkaFault;
 use super::settings::{self, ClientLog, REQUEST};
 use crate::config;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;
@@ -167,10 +169,7 @@ impl Admin {
     ///
     /// # Errors
     /// Where the brokers do not answer or refuse.
-    pub async fn configs(
-        &self,
-        topics: &[String],
-    ) -> Result<BTreeMap<String, BTreeMap<String, String>>, KafkaFault> {
+    pub async fn configs(&self, topics: &[String]) -> Result<BTreeMap<String, BTreeMap<String, String>>, KafkaFault> {
         if topics.is_empty() {
             return Ok(BTreeMap::new());
         }

@@ -72,7 +72,10 @@ impl KafkaFault {
             _ => {
                 let again = matches!(
                     code,
-                    Code::RequestTimedOut | Code::NotController | Code::LeaderNotAvailable | Code::NotLeaderForPartition
+                    Code::RequestTimedOut
+                        | Code::NotController
+                        | Code::LeaderNotAvailable
+                        | Code::NotLeaderForPartition
                 );
                 Self::Failed { what, detail, again }
             }

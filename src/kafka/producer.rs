@@ -202,9 +202,8 @@ impl TransactionalProducer {
             headers = headers.insert(Header { key, value: value.as_deref() });
         }
         let wants_offset = if *record.topic == *self.tracked { WANTS_OFFSET } else { 0 };
-        let mut message =
-            BaseRecord::<[u8], [u8], usize>::with_opaque_to(&record.topic, record.origin | wants_offset)
-                .partition(record.partition);
+        let mut message = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&record.topic, record.origin | wants_offset)
+            .partition(record.partition);
         if !record.headers.is_empty() {
             message = message.headers(headers);
         }

@@ -86,7 +86,9 @@ pub struct Owned {
 pub enum Stop {
     #[error("slot {slot:?} is taken by another worker: give each worker a kafka.slot of its own ({detail})")]
     SlotTaken { slot: String, detail: String },
-    #[error("fenced and rebuilt {times} times within a minute; last: {detail}. Is another worker running under slot {slot:?}?")]
+    #[error(
+        "fenced and rebuilt {times} times within a minute; last: {detail}. Is another worker running under slot {slot:?}?"
+    )]
     Fenced { slot: String, times: usize, detail: String },
     #[error("{0}")]
     Broken(String),
