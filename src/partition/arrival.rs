@@ -31,7 +31,7 @@ pub enum What {
     /// Refused on its way in; a task whose id is free also gets a completion REJECTED.
     Refused(Refusal),
     /// Another partition is the task's home: the record goes there, here only the offset moves.
-    Forwarded,
+    Forwarded { to: i32 },
     /// Only the offset moves: what it said is told by another arrival of the batch.
     Skipped,
     /// A finished task's window closed: every part of it is deleted.

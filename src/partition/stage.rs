@@ -41,7 +41,7 @@ impl Partition {
                     self.input(&mut staged, draft, origin, arrival, input, world, clock);
                 }
                 What::Refused(refusal) => self.refuse(&mut staged, &drafts, origin, arrival, refusal, None, clock),
-                What::Forwarded => staged.counts.forwarded += 1,
+                What::Forwarded { .. } => staged.counts.forwarded += 1,
                 What::Skipped => {}
                 What::Forget => {
                     let draft = self.draft(&mut drafts, &arrival.task_id, origin);

@@ -1,1 +1,36 @@
-//! (see lib.rs)
+//! Choosing an agent: who is registered, who may take a value, who fits a text best.
+//!
+//! Everything here is a pure function of its arguments: registry, availability, policy and what is
+//! being chosen. The same arguments give the same decision on every worker and after every restart.
+//! Nothing here asks an LLM: [`choose`] says whom to let it choose from, [`settle`] judges what it said.
+//!
+//! Nothing here fails on bad input. A bad definition is a [`Fault`], never eligible and shown; a bad
+//! answer degrades to the local selector; no agent at all is a decision too, with its reason.
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
+mod agent;
+mod candidates;
+mod choose;
+mod contract;
+mod definition;
+mod eligibility;
+mod names;
+mod policy;
+mod registry;
+mod scoring;
+mod settle;
+mod text;
+mod version;
+
+pub use agent::Agent;
+pub use choose::{choose, eligible};
+pub use contract::{CompiledSchema, Contract, Resolved};
+pub use definition::{Definition, Example, Terms, bounds};
+pub use names::{MAX_NAME, fold, same_name, topic_name};
+pub use policy::{LlmUse, Policy};
+pub use registry::{Availability, Fault, Registry};
+pub use settle::settle;
+pub use version::Version;
+
+#[cfg(test)]
+mod tests;

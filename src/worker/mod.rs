@@ -1,4 +1,4 @@
 //! The loop
 mod ports;
 
-pub use ports::{Log, Offsets, Outcome, Outgoing, Owned, ReadPart, Rebalance, Record, Runner, Stop, TakeOver};
+pub use ports::{Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Returned, Runner, Stop, TakeOver};

@@ -1,7 +1,7 @@
 //! What the loop needs of Kafka and of the runner. `kafka` and `runner` implement these; a simulation may too.
 
-use crate::partition::{INPUTS, Part};
-use crate::workflow::Effect;
+use crate::partition::INPUTS;
+use crate::workflow::{Effect, Input, Timestamp, Workflow};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -166,14 +166,26 @@ pub trait Log {
     fn close(&mut self, at_once: bool);
 }
 
-/// Carries out what is owed; what comes back is an input.
+/// Carries out what is owed, and only after the facts are durable; what comes back is an input.
 pub trait Runner {
-    /// What a task is owed now: running work that is not in it is cancelled, other work is started.
-    fn owe(&mut self, partition: i32, task_id: &Arc<str>, effects: Vec<(Effect, Option<crate::workflow::Payload>)>);
+    /// What a task is owed now: running work that is not in it is cancelled, what is in it and runs goes on, the
+    /// rest is started. Nothing owed forgets the task.
+    fn owe(&mut self, partition: i32, task_id: &Arc<str>, effects: Vec<Effect>, workflow: Option<&Arc<Workflow>>);
 
     /// Cancels all work of a partition.
     fn drop_partition(&mut self, partition: i32);
+
+    /// Takes what is due or done, up to `most`.
+    fn returned(&mut self, now: Timestamp, most: usize, into: &mut Vec<Returned>);
+
+    /// When the next timer is due.
+    fn next_due(&self) -> Option<Timestamp>;
 }
 
-/// A part of a snapshot as it was read, decoded.
-pub type ReadPart = Option<Part>;
+/// An answer or a timer on its way back.
+#[derive(Clone, Debug)]
+pub struct Returned {
+    pub partition: i32,
+    pub task_id: Arc<str>,
+    pub input: Input,
+}

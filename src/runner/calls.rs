@@ -1,0 +1,118 @@
+//! Calls to the LLM, each one question with its whole ladder of retries.
+
+use super::TaskKey;
+use crate::llm::{Ask, Card, Llm};
+use crate::workflow::{Answer, Timestamp, Workflow};
+use rustc_hash::FxHashMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+/// What the LLM is told of the agents in a set, in the set's order; who is not registered any more is left out.
+pub type CardsOf = Arc<dyn Fn(&[String]) -> Vec<Card> + Send + Sync>;
+
+/// Whom to ask, and on which threads.
+#[derive(Clone)]
+pub struct Asker {
+    pub llm: Arc<Llm>,
+    pub cards: CardsOf,
+    pub runtime: Handle,
+    /// Told of every answer, for the metrics.
+    pub observe: Arc<dyn Fn(&Answer) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Asker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asker").field("llm", &self.llm).finish_non_exhaustive()
+    }
+}
+
+type Done = (TaskKey, u32, Arc<Answer>);
+
+pub(super) struct Calls {
+    asker: Option<Asker>,
+    running: FxHashMap<(TaskKey, u32), AbortHandle>,
+    done: (Sender<Done>, Receiver<Done>),
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl std::fmt::Debug for Calls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Calls").field("running", &self.running.len()).finish_non_exhaustive()
+    }
+}
+
+impl Calls {
+    pub(super) fn new(asker: Option<Asker>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self { asker, running: FxHashMap::default(), done: channel(), wake }
+    }
+
+    pub(super) fn ask(
+        &mut self,
+        key: &TaskKey,
+        question: u32,
+        set: &Arc<[String]>,
+        offers_done: bool,
+        deadline: Timestamp,
+        workflow: &Arc<Workflow>,
+    ) {
+        let (sent, wake, id) = (self.done.0.clone(), Arc::clone(&self.wake), key.clone());
+        let Some(asker) = self.asker.clone() else {
+            // Configured when the question was asked, gone since.
+            let answer = Answer { said: Err("unavailable".to_owned()), attempts: vec![], prompt_version: None };
+            let _ = sent.send((id, question, Arc::new(answer)));
+            wake();
+            return;
+        };
+        let (set, workflow) = (Arc::clone(set), Arc::clone(workflow));
+        let call = asker.runtime.clone().spawn(async move {
+            let ask = question_of(&asker, &id.1, question, &set, offers_done, deadline, &workflow);
+            let answer = asker.llm.ask(&ask).await;
+            (asker.observe)(&answer);
+            // The worker is gone: the call is owed in state, its next owner makes it.
+            let _ = sent.send((id, question, Arc::new(answer)));
+            wake();
+        });
+        self.running.insert((key.clone(), question), call.abort_handle());
+    }
+
+    pub(super) fn cancel(&mut self, key: &TaskKey, question: u32) {
+        if let Some(call) = self.running.remove(&(key.clone(), question)) {
+            call.abort();
+        }
+    }
+
+    pub(super) fn next(&mut self) -> Option<Done> {
+        let done = self.done.1.try_recv().ok()?;
+        self.running.remove(&(done.0.clone(), done.1));
+        Some(done)
+    }
+}
+
+fn question_of(
+    asker: &Asker,
+    task_id: &str,
+    question: u32,
+    set: &[String],
+    offers_done: bool,
+    deadline: Timestamp,
+    workflow: &Workflow,
+) -> Ask {
+    let last = workflow.last_output();
+    let done = workflow.steps.iter().filter(|step| step.output.is_some());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let due = Duration::from_millis(u64::try_from(deadline.0).unwrap_or(0));
+    Ask {
+        task_id: task_id.to_owned(),
+        question,
+        objective: workflow.task.as_ref().map(|task| task.objective.clone()).unwrap_or_default(),
+        last_output: last.map(|(output, _)| output.clone()),
+        last_agent: last.map(|(_, agent)| agent.to_string()),
+        history: done.map(|step| (step.agent_name.to_string(), step.id.to_string())).collect(),
+        candidates: (asker.cards)(set),
+        offers_done,
+        deadline: tokio::time::Instant::now() + due.saturating_sub(now),
+    }
+}

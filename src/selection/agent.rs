@@ -1,0 +1,127 @@
+use super::contract::{Contract, Resolved};
+use super::definition::{Definition, bounds};
+use super::names::{fold, shown, topic_name};
+use super::text::Document;
+use super::version::Version;
+use crate::workflow::Chosen;
+
+/// A registered agent whose definition holds: everything a choice needs, worked out once.
+#[derive(Debug)]
+pub struct Agent {
+    definition: Definition,
+    folded_name: String,
+    topic_name: String,
+    version: Version,
+    input: Contract,
+    output: Contract,
+    output_is_json: bool,
+    /// Why it is left out where its input label is not what was produced.
+    pub(super) wrong_label: String,
+    /// What its texts say, for the text index.
+    pub(super) documents: Vec<Document>,
+}
+
+impl Agent {
+    /// Checks and compiles a definition found under `key`, its contracts' names already looked up.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong at once, each fault naming field, value and remedy.
+    pub fn compile(key: &str, definition: Definition, input: Resolved, output: Resolved) -> Result<Self, Vec<String>> {
+        let mut faults = definition.faults(key);
+        let input = compile_contract("input.contract", input, &mut faults);
+        let output = compile_contract("output.contract", output, &mut faults);
+        let version = Version::parse(&definition.version);
+        let (Some(version), Some(input), Some(output), true) = (version, input, output, faults.is_empty()) else {
+            return Err(faults);
+        };
+        let name = definition.agent_name.trim().to_owned();
+        let wrong_label = match &input {
+            Contract::Label(label) => format!("contract: it takes `{label}`"),
+            Contract::Any | Contract::Schema(_) => String::new(),
+        };
+        Ok(Self {
+            folded_name: fold(&name),
+            topic_name: topic_name(&name, version.major),
+            output_is_json: is_json(&definition.output.format),
+            documents: Document::of(&definition),
+            definition: Definition { agent_name: name, ..definition },
+            version,
+            input,
+            output,
+            wrong_label,
+        })
+    }
+
+    /// As registered, trimmed.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.definition.agent_name
+    }
+
+    #[must_use]
+    pub fn folded_name(&self) -> &str {
+        &self.folded_name
+    }
+
+    /// The key of its definition, and its assignment topic without the prefix.
+    #[must_use]
+    pub fn topic_name(&self) -> &str {
+        &self.topic_name
+    }
+
+    #[must_use]
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    #[must_use]
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    #[must_use]
+    pub fn input(&self) -> &Contract {
+        &self.input
+    }
+
+    #[must_use]
+    pub fn output(&self) -> &Contract {
+        &self.output
+    }
+
+    /// Whether its output is declared `application/json`, and so must parse.
+    #[must_use]
+    pub fn output_is_json(&self) -> bool {
+        self.output_is_json
+    }
+
+    /// What a decision for this agent keeps of it.
+    #[must_use]
+    pub fn as_chosen(&self) -> Chosen {
+        Chosen {
+            agent_name: self.definition.agent_name.clone(),
+            topic_name: self.topic_name.clone(),
+            version: self.definition.version.clone(),
+            output_contract: self.definition.output.contract.clone(),
+            output_is_json: self.output_is_json,
+        }
+    }
+}
+
+fn compile_contract(field: &str, resolved: Resolved, faults: &mut Vec<String>) -> Option<Contract> {
+    if let Resolved::Label(label) = &resolved {
+        let length = label.chars().count();
+        if length > bounds::LABEL_CONTRACT {
+            let most = bounds::LABEL_CONTRACT;
+            faults.push(format!("{field} `{}` has {length} characters: use at most {most}", shown(label)));
+        }
+    }
+    Contract::compile(resolved).map_err(|fault| faults.push(format!("{field} {fault}"))).ok()
+}
+
+/// The media type without its parameters, in any case.
+fn is_json(format: &str) -> bool {
+    let essence = format.split_once(';').map_or(format, |(essence, _)| essence);
+    essence.trim().eq_ignore_ascii_case("application/json")
+}

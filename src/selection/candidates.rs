@@ -1,0 +1,195 @@
+//! One choice laid out: who stands how, how well each fits, and the decisions that can be made of it.
+
+use super::eligibility::{Standing, says_something, standings};
+use super::registry::{Availability, Registry};
+use super::scoring::{Fit, rounded};
+use super::text::beginning;
+use crate::workflow::{Candidate, Choice, Choosing, Settled, SettledBy};
+use std::cell::OnceCell;
+
+/// Candidates a decision keeps at most.
+const MAX_CANDIDATES: usize = 20;
+/// Characters of the objective, and of the last output, that are scored at most.
+const SCORED: usize = 2_000;
+/// Agents whose exclusion a reason spells out; the candidates say it of more.
+const SPELLED_OUT: usize = 3;
+
+pub(super) struct Scene<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) choosing: &'a Choosing<'a>,
+    pub(super) standings: Vec<Standing>,
+    fits: OnceCell<Vec<Fit>>,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(registry: &'a Registry, availability: &Availability, choosing: &'a Choosing<'a>) -> Self {
+        let standings = standings(registry, availability, choosing);
+        Self { registry, choosing, standings, fits: OnceCell::new() }
+    }
+
+    pub(super) fn is_first_hop(&self) -> bool {
+        self.choosing.last.is_none()
+    }
+
+    pub(super) fn name(&self, place: usize) -> &str {
+        self.registry.current()[place].name()
+    }
+
+    /// Places of the agents that contracts point to and that can still be picked by contract.
+    pub(super) fn matching(&self) -> Vec<usize> {
+        let contract = self.choosing.task.input_contract.as_deref();
+        if self.is_first_hop() && !contract.is_some_and(says_something) {
+            return Vec::new();
+        }
+        let picked = |place: usize| {
+            let names = self.choosing.picked_by_contract;
+            !self.is_first_hop() && names.iter().any(|name| super::same_name(name, self.name(place)))
+        };
+        self.places(|standing| standing.matches && !standing.declined()).filter(|place| !picked(*place)).collect()
+    }
+
+    pub(super) fn eligible(&self) -> Vec<usize> {
+        self.places(Standing::is_eligible).collect()
+    }
+
+    fn places(&self, test: impl Fn(&Standing) -> bool) -> impl Iterator<Item = usize> {
+        self.standings.iter().enumerate().filter(move |(_, standing)| test(standing)).map(|(place, _)| place)
+    }
+
+    pub(super) fn eligible_names(&self) -> Vec<String> {
+        // The registry's order is by name.
+        self.places(Standing::is_eligible).map(|place| self.name(place).to_owned()).collect()
+    }
+
+    fn fits(&self) -> &[Fit] {
+        self.fits.get_or_init(|| {
+            let output = self.choosing.last.map_or("", |(output, _)| output.text());
+            self.registry.index().fits([beginning(&self.choosing.task.objective, SCORED), beginning(output, SCORED)])
+        })
+    }
+
+    pub(super) fn score(&self, place: usize) -> f64 {
+        rounded(self.fits()[place].score)
+    }
+
+    /// `pool` with the best first: those in `matching` before the others, then by score, then by name.
+    pub(super) fn ranked(&self, mut pool: Vec<usize>, matching: &[usize]) -> Vec<usize> {
+        let by_score = |a: &usize, b: &usize| self.score(*b).total_cmp(&self.score(*a)).then(a.cmp(b));
+        pool.sort_by(|a, b| matching.contains(b).cmp(&matching.contains(a)).then_with(|| by_score(a, b)));
+        pool
+    }
+
+    /// In words, why the first of `ranked` and not the second.
+    pub(super) fn comparison(&self, ranked: &[usize]) -> String {
+        let first = ranked[0];
+        let by = self.registry.index().deciding(&self.fits()[first]);
+        let ahead = format!("`{}` fits best by {by} ({:.2})", self.name(first), self.score(first));
+        match ranked.get(1) {
+            Some(second) => format!("{ahead}, next is `{}` ({:.2})", self.name(*second), self.score(*second)),
+            None => format!("{ahead}, the only candidate"),
+        }
+    }
+
+    /// How sure the local selector may be of the first of `ranked`, 0 to 1.
+    pub(super) fn confidence(&self, ranked: &[usize]) -> f64 {
+        let second = ranked.get(1).map_or(0.0, |place| self.score(*place));
+        let lead = (self.score(ranked[0]) - second).max(0.0);
+        ((1.0 - 0.62 * (-9.0 * lead).exp()) * 10_000.0).round() / 10_000.0
+    }
+
+    /// Why nobody can be chosen.
+    pub(super) fn nobody(&self) -> String {
+        if self.registry.is_empty() {
+            return "no agent is registered".to_owned();
+        }
+        let excluded = self.excluded();
+        let spelled: Vec<String> = excluded
+            .iter()
+            .take(SPELLED_OUT)
+            .map(|candidate| {
+                format!("`{}`: {}", candidate.agent_name, candidate.excluded.as_deref().unwrap_or_default())
+            })
+            .collect();
+        let more = excluded.len().saturating_sub(SPELLED_OUT);
+        let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+        format!("no registered agent is eligible ({}{more})", spelled.join("; "))
+    }
+
+    pub(super) fn why_not(&self, place: usize) -> Option<String> {
+        let why = self.standings[place].excluded.as_ref()?;
+        Some(why.text(&self.registry.current()[place]))
+    }
+
+    /// A decision for an agent, or for none.
+    pub(super) fn settled(&self, choice: Choosable, by: SettledBy, confidence: Option<f64>, reason: String) -> Settled {
+        let (choice, place) = match choice {
+            Choosable::Agent(place) => (Choice::Agent(self.name(place).to_owned()), Some(place)),
+            Choosable::None => (Choice::None, None),
+            Choosable::Done => (Choice::Done, None),
+        };
+        Settled {
+            choice,
+            chosen: place.map(|place| self.registry.current()[place].as_chosen()),
+            by,
+            confidence,
+            reason,
+            candidates: self.candidates(place),
+            degraded: None,
+            eligible: self.eligible_names(),
+        }
+    }
+
+    /// The chosen, the best, then the excluded.
+    fn candidates(&self, chosen: Option<usize>) -> Vec<Candidate> {
+        let mut eligible: Vec<usize> = self.eligible().into_iter().filter(|place| Some(*place) != chosen).collect();
+        if self.fits.get().is_some() {
+            eligible = self.ranked(eligible, &[]);
+        }
+        let first = chosen.into_iter().chain(eligible).take(MAX_CANDIDATES);
+        let mut candidates: Vec<Candidate> = Vec::with_capacity(MAX_CANDIDATES.min(self.standings.len()));
+        candidates.extend(first.map(|place| self.candidate(place)));
+        let room = MAX_CANDIDATES - candidates.len();
+        if room > 0 {
+            let excluded = self.places(|standing| !standing.is_eligible()).take(room);
+            candidates.extend(excluded.map(|place| self.candidate(place)));
+            let room = MAX_CANDIDATES - candidates.len();
+            candidates.extend(self.faulty().take(room));
+        }
+        candidates
+    }
+
+    fn excluded(&self) -> Vec<Candidate> {
+        let places = self.places(|standing| !standing.is_eligible());
+        places.map(|place| self.candidate(place)).chain(self.faulty()).collect()
+    }
+
+    fn candidate(&self, place: usize) -> Candidate {
+        let agent = &self.registry.current()[place];
+        let fit = self.fits.get().map(|fits| &fits[place]).filter(|_| self.standings[place].is_eligible());
+        Candidate {
+            agent_name: agent.name().to_owned(),
+            version: agent.definition().version.clone(),
+            score: fit.map(|fit| rounded(fit.score)),
+            factors: fit.map_or_else(Vec::new, Fit::factors),
+            excluded: self.why_not(place),
+        }
+    }
+
+    fn faulty(&self) -> impl Iterator<Item = Candidate> {
+        self.registry.faults().map(|fault| Candidate {
+            agent_name: fault.agent_name.clone(),
+            version: fault.version.clone(),
+            score: None,
+            factors: Vec::new(),
+            excluded: Some(format!("bad definition: {}", fault.faults.first().map_or("", String::as_str))),
+        })
+    }
+}
+
+/// A choice by place in the registry.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Choosable {
+    Agent(usize),
+    None,
+    Done,
+}

@@ -1,0 +1,119 @@
+use super::candidates::{Choosable, Scene};
+use super::policy::Policy;
+use super::registry::{Availability, Registry};
+use crate::workflow::{Choosing, Settled, SettledBy, Verdict};
+
+/// Decides at once where contracts, a clear winner or the lack of an LLM let it; else says whom to ask about.
+#[must_use]
+pub fn choose(registry: &Registry, availability: &Availability, policy: &Policy, choosing: &Choosing<'_>) -> Verdict {
+    let scene = Scene::new(registry, availability, choosing);
+    match course(&scene, policy.asks(), policy.always_asks()) {
+        Course::Settled(settled) => Verdict::Settled(settled),
+        Course::Open { ranked, only_ask } => {
+            if policy.asks() && (only_ask || policy.always_asks() || !leads(&scene, policy, &ranked)) {
+                let set = ranked.iter().take(policy.shortlist.max(1)).map(|place| scene.name(*place).to_owned());
+                return Verdict::Ask { set: set.collect(), offers_done: !scene.is_first_hop() };
+            }
+            Verdict::Settled(locally(&scene, policy, &ranked))
+        }
+    }
+}
+
+/// The names that could be chosen now, sorted.
+#[must_use]
+pub fn eligible(registry: &Registry, availability: &Availability, choosing: &Choosing<'_>) -> Vec<String> {
+    Scene::new(registry, availability, choosing).eligible_names()
+}
+
+/// What a route does where no LLM is to be asked.
+pub(super) fn without_llm(scene: &Scene<'_>, policy: &Policy) -> Settled {
+    match course(scene, false, false) {
+        Course::Settled(settled) => settled,
+        Course::Open { ranked, .. } => locally(scene, policy, &ranked),
+    }
+}
+
+/// How far contracts alone bring a choice.
+enum Course {
+    Settled(Settled),
+    /// At least one, best first. `only_ask`: no contract points to them, so their texts alone decide nothing
+    /// after the first hop.
+    Open {
+        ranked: Vec<usize>,
+        only_ask: bool,
+    },
+}
+
+fn course(scene: &Scene<'_>, asks: bool, always: bool) -> Course {
+    let matching = scene.matching();
+    if let ([place], false) = (matching.as_slice(), always) {
+        return Course::Settled(by_contract(scene, *place));
+    }
+    let no_match_after_first_hop = matching.is_empty() && !scene.is_first_hop();
+    if no_match_after_first_hop && let Some(settled) = nobody_takes_it(scene, asks) {
+        return Course::Settled(settled);
+    }
+    let mut pool = scene.eligible();
+    if matching.len() > 1 {
+        pool.retain(|place| matching.contains(place));
+    }
+    if pool.is_empty() {
+        let settled = match matching.first() {
+            Some(place) => waits_for(scene, *place, matching.len() - 1),
+            None => scene.settled(Choosable::None, SettledBy::Local, None, scene.nobody()),
+        };
+        return Course::Settled(settled);
+    }
+    Course::Open { ranked: scene.ranked(pool, &matching), only_ask: no_match_after_first_hop }
+}
+
+fn by_contract(scene: &Scene<'_>, place: usize) -> Settled {
+    if !scene.standings[place].is_eligible() {
+        return waits_for(scene, place, 0);
+    }
+    let reason = format!("`{}` alone takes what there is by its input contract", scene.name(place));
+    scene.settled(Choosable::Agent(place), SettledBy::Contract, None, reason)
+}
+
+fn waits_for(scene: &Scene<'_>, place: usize, others: usize) -> Settled {
+    let why = scene.why_not(place).unwrap_or_default();
+    let others = if others == 0 { String::new() } else { format!(" (and {others} more)") };
+    let reason = format!("waiting for `{}`{others}, whose input contract matches: {why}", scene.name(place));
+    scene.settled(Choosable::None, SettledBy::Contract, None, reason)
+}
+
+/// After the first hop, with nobody that contracts point to: whether that alone says what follows.
+fn nobody_takes_it(scene: &Scene<'_>, asks: bool) -> Option<Settled> {
+    // One that declined would have gone on: its refusal is no sign that the work is done.
+    if !asks && let Some(place) = scene.standings.iter().position(|standing| standing.matches && standing.declined()) {
+        let reason = format!("`{}` takes what was produced, but declined this step", scene.name(place));
+        return Some(scene.settled(Choosable::None, SettledBy::Contract, None, reason));
+    }
+    let somebody_takes = scene.standings.iter().any(|standing| standing.takes);
+    if scene.registry.is_empty() || (asks && somebody_takes) {
+        return None;
+    }
+    let reason = "no registered agent takes what was produced".to_owned();
+    Some(scene.settled(Choosable::Done, SettledBy::Contract, None, reason))
+}
+
+fn leads(scene: &Scene<'_>, policy: &Policy, ranked: &[usize]) -> bool {
+    // Scores have four places; what subtraction adds must not decide.
+    const NOISE: f64 = 1e-9;
+    let Some(second) = ranked.get(1) else { return true };
+    scene.score(ranked[0]) - scene.score(*second) >= policy.margin - NOISE
+}
+
+fn locally(scene: &Scene<'_>, policy: &Policy, ranked: &[usize]) -> Settled {
+    if leads(scene, policy, ranked) {
+        let (confidence, reason) = (scene.confidence(ranked), scene.comparison(ranked));
+        return scene.settled(Choosable::Agent(ranked[0]), SettledBy::ClearWinner, Some(confidence), reason);
+    }
+    best(scene, ranked, "")
+}
+
+/// The best-scored agent, though it may not lead by much; `before` says why that has to do.
+pub(super) fn best(scene: &Scene<'_>, ranked: &[usize], before: &str) -> Settled {
+    let (confidence, reason) = (scene.confidence(ranked), format!("{before}{}", scene.comparison(ranked)));
+    scene.settled(Choosable::Agent(ranked[0]), SettledBy::Local, Some(confidence), reason)
+}

@@ -1,0 +1,140 @@
+//! Who may be chosen at all, and whom contracts point to.
+
+use super::agent::Agent;
+use super::contract::Contract;
+use super::names::{fold, same_name};
+use super::registry::{Availability, Registry};
+use crate::workflow::Choosing;
+use serde_json::Value;
+use std::cell::OnceCell;
+
+/// Why an agent cannot be chosen now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    NotAllowed,
+    Declined,
+    /// Its input label is another than the producer's.
+    Label,
+    /// Its input schema refuses the value, and how.
+    Schema(String),
+    Endpoint,
+    NoTopic,
+}
+
+impl Why {
+    pub(super) fn text(&self, agent: &Agent) -> String {
+        match self {
+            Self::NotAllowed => "the task does not allow it".to_owned(),
+            Self::Declined => "it declined this step".to_owned(),
+            Self::Label => agent.wrong_label.clone(),
+            Self::Schema(violation) => format!("contract: {violation}"),
+            Self::Endpoint => "endpoint agents are not served".to_owned(),
+            Self::NoTopic => "its topic is not there yet".to_owned(),
+        }
+    }
+}
+
+/// What one agent's part in a choice can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// None = eligible.
+    pub(super) excluded: Option<Why>,
+    /// Its contract points to the value: more than merely taking it. False for agents the task does not allow.
+    pub(super) matches: bool,
+    /// Its contract does not refuse the value. False for agents the task does not allow.
+    pub(super) takes: bool,
+}
+
+impl Standing {
+    pub(super) fn is_eligible(&self) -> bool {
+        self.excluded.is_none()
+    }
+
+    pub(super) fn declined(&self) -> bool {
+        self.excluded == Some(Why::Declined)
+    }
+}
+
+/// The standing of each of the registry's current agents, in their order.
+pub(super) fn standings(registry: &Registry, availability: &Availability, choosing: &Choosing<'_>) -> Vec<Standing> {
+    let offered = Offered::new(registry, choosing);
+    let agents = registry.current().iter();
+    agents.map(|agent| standing(agent, &offered, availability, choosing)).collect()
+}
+
+fn standing(agent: &Agent, offered: &Offered<'_>, availability: &Availability, choosing: &Choosing<'_>) -> Standing {
+    let named = |names: &[String]| names.iter().any(|name| same_name(name, agent.name()));
+    if !choosing.task.agents.is_empty() && !named(&choosing.task.agents) {
+        return Standing { excluded: Some(Why::NotAllowed), matches: false, takes: false };
+    }
+    let (refused, matches) = offered.to(agent);
+    let takes = refused.is_none();
+    let excluded = if named(choosing.declined) {
+        Some(Why::Declined)
+    } else if refused.is_some() {
+        refused
+    } else if agent.definition().endpoint.is_some() {
+        Some(Why::Endpoint)
+    } else if !availability.has(agent.topic_name()) {
+        Some(Why::NoTopic)
+    } else {
+        None
+    };
+    Standing { excluded, matches, takes }
+}
+
+/// The value the next agent would get.
+struct Offered<'a> {
+    choosing: &'a Choosing<'a>,
+    /// What its producer calls it; none = not known. Case-folded.
+    label: Option<String>,
+    /// Parsed only if an agent has a schema.
+    value: OnceCell<Value>,
+}
+
+impl<'a> Offered<'a> {
+    fn new(registry: &Registry, choosing: &'a Choosing<'a>) -> Self {
+        let label = match choosing.last {
+            Some((_, producer)) => match registry.agent(producer).map(|agent| agent.output()) {
+                Some(Contract::Label(label)) => Some(label.clone()),
+                _ => None,
+            },
+            None => choosing.task.input_contract.as_deref().and_then(label_in).map(fold),
+        };
+        Self { choosing, label, value: OnceCell::new() }
+    }
+
+    fn value(&self) -> &Value {
+        self.value.get_or_init(|| {
+            let payload = self.choosing.last.map(|(output, _)| output).or(self.choosing.task.input.as_ref());
+            payload.map_or(Value::Null, crate::workflow::Payload::value)
+        })
+    }
+
+    /// Why the agent's input contract refuses the value, if it does, and whether it matches by contract.
+    fn to(&self, agent: &Agent) -> (Option<Why>, bool) {
+        match agent.input() {
+            Contract::Any => (None, false),
+            Contract::Label(wanted) => match &self.label {
+                Some(label) if label == wanted => (None, true),
+                Some(_) => (Some(Why::Label), false),
+                None => (None, false),
+            },
+            Contract::Schema(schema) => match schema.accepts(self.value()) {
+                Ok(()) => (None, schema.refuses_empty()),
+                Err(violation) => (Some(Why::Schema(violation)), false),
+            },
+        }
+    }
+}
+
+/// The label in a task's contract that has been looked up already: text starting with `{` is a schema.
+fn label_in(contract: &str) -> Option<&str> {
+    let contract = contract.trim();
+    (says_something(contract) && !contract.starts_with('{')).then_some(contract)
+}
+
+/// Whether a contract is one: not blank, not `any`.
+pub(super) fn says_something(contract: &str) -> bool {
+    !contract.trim().is_empty() && !same_name(contract, "any")
+}

@@ -1,0 +1,123 @@
+use super::agent::Agent;
+use super::names::fold;
+use super::scoring::Index;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A definition that does not hold: never eligible, and shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// As written, or the record's key where it could not be read.
+    pub agent_name: String,
+    /// As written; empty where it could not be read.
+    pub version: String,
+    /// Each naming field, value and remedy.
+    pub faults: Vec<String>,
+}
+
+/// All registered agents at one moment, with the text index over them. Never changes; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Registry(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: BTreeMap<String, Result<Arc<Agent>, Fault>>,
+    /// The newest version of each name, by name: those that new work goes to.
+    current: Vec<Arc<Agent>>,
+    /// Folded name to the place in `current`.
+    places: FxHashMap<String, usize>,
+    index: Index,
+}
+
+impl Registry {
+    /// From what was read under each key (a topic name). Builds the index, so take changes together where many come.
+    #[must_use]
+    pub fn new(entries: BTreeMap<String, Result<Arc<Agent>, Fault>>) -> Self {
+        let mut newest: BTreeMap<&str, &Arc<Agent>> = BTreeMap::new();
+        for agent in entries.values().flatten() {
+            let best = newest.entry(agent.folded_name()).or_insert(agent);
+            if agent.version() > best.version() {
+                *best = agent;
+            }
+        }
+        let mut current: Vec<Arc<Agent>> = newest.into_values().cloned().collect();
+        current.sort_by(|a, b| a.name().cmp(b.name()));
+        let places = current.iter().enumerate().map(|(i, agent)| (agent.folded_name().to_owned(), i)).collect();
+        let index = Index::new(&current);
+        Self(Arc::new(Inner { entries, current, places, index }))
+    }
+
+    /// This registry with one definition more, or another in its place.
+    #[must_use]
+    pub fn upsert(&self, key: impl Into<String>, entry: Result<Arc<Agent>, Fault>) -> Self {
+        let mut entries = self.0.entries.clone();
+        entries.insert(key.into(), entry);
+        Self::new(entries)
+    }
+
+    /// This registry without one definition.
+    #[must_use]
+    pub fn remove(&self, key: &str) -> Self {
+        let mut entries = self.0.entries.clone();
+        entries.remove(key);
+        Self::new(entries)
+    }
+
+    /// The newest version of an agent, its name trimmed and case-folded; never by a part of it.
+    #[must_use]
+    pub fn agent(&self, name: &str) -> Option<&Arc<Agent>> {
+        self.place(name).map(|place| &self.0.current[place])
+    }
+
+    /// The agent of a topic, whichever version that is.
+    #[must_use]
+    pub fn by_topic(&self, topic_name: &str) -> Option<&Arc<Agent>> {
+        self.0.entries.get(topic_name)?.as_ref().ok()
+    }
+
+    /// Everything registered by key, the bad with their faults.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Result<Arc<Agent>, Fault>)> {
+        self.0.entries.iter().map(|(key, entry)| (key.as_str(), entry))
+    }
+
+    /// The agents new work goes to, by name: of each name the newest version.
+    #[must_use]
+    pub fn current(&self) -> &[Arc<Agent>] {
+        &self.0.current
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.entries.is_empty()
+    }
+
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        self.0.places.get(&fold(name)).copied()
+    }
+
+    pub(super) fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.0.entries.values().filter_map(|entry| entry.as_ref().err())
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.0.index
+    }
+}
+
+/// The topic names whose assignment topic this worker can produce to.
+#[derive(Clone, Debug, Default)]
+pub struct Availability(FxHashSet<String>);
+
+impl Availability {
+    #[must_use]
+    pub fn has(&self, topic_name: &str) -> bool {
+        self.0.contains(topic_name)
+    }
+}
+
+impl<S: Into<String>> FromIterator<S> for Availability {
+    fn from_iter<I: IntoIterator<Item = S>>(topic_names: I) -> Self {
+        Self(topic_names.into_iter().map(Into::into).collect())
+    }
+}

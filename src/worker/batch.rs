@@ -1,0 +1,118 @@
+use super::{Record, Returned};
+use crate::partition::{Arrival, DeadReason, Refusal, What};
+use crate::workflow::{Input, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What one transaction is made of, by partition number. Kept until it is known to be durable, so that an abort can be
+/// staged again from memory.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) shares: BTreeMap<i32, Share>,
+}
+
+/// The arrivals of one partition and, beside each, the record it came from.
+#[derive(Debug, Default)]
+pub(super) struct Share {
+    pub(super) arrivals: Vec<Arrival>,
+    pub(super) records: Vec<Option<Record>>,
+}
+
+impl Batch {
+    pub(super) fn len(&self) -> usize {
+        self.shares.values().map(|share| share.arrivals.len()).sum()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.shares.is_empty()
+    }
+
+    pub(super) fn push(&mut self, partition: i32, arrival: Arrival, record: Option<Record>) {
+        let share = self.shares.entry(partition).or_default();
+        share.arrivals.push(arrival);
+        share.records.push(record);
+    }
+
+    pub(super) fn push_returned(&mut self, returned: Returned, at: Timestamp) {
+        let Returned { partition, task_id, input } = returned;
+        self.push(partition, Arrival { task_id, what: What::Input(input), source: None, at }, None);
+    }
+
+    /// Smaller batches of the same arrivals in the same order: by partition, then one by one; none if it is one already.
+    pub(super) fn split(self) -> Result<Vec<Self>, Self> {
+        if self.len() <= 1 {
+            return Err(self);
+        }
+        let alone = |partition, share| Self { shares: BTreeMap::from([(partition, share)]) };
+        if self.shares.len() > 1 {
+            return Ok(self.shares.into_iter().map(|(partition, share)| alone(partition, share)).collect());
+        }
+        let one = |partition, (arrival, record)| {
+            alone(partition, Share { arrivals: vec![arrival], records: vec![record] })
+        };
+        let each = |(partition, share): (i32, Share)| {
+            share.arrivals.into_iter().zip(share.records).map(move |pair| one(partition, pair))
+        };
+        Ok(self.shares.into_iter().flat_map(each).collect())
+    }
+
+    /// Replaces all that a task brings by the one input that ends it, since what it would write does not fit. A task
+    /// that is only being submitted is refused instead.
+    pub(super) fn end_task(&mut self, partition: i32, task_id: &Arc<str>, known: bool, detail: &str, at: Timestamp) {
+        let Some(share) = self.shares.get_mut(&partition) else { return };
+        for arrival in share.arrivals.iter_mut().filter(|arrival| arrival.task_id == *task_id) {
+            let submitted = matches!(arrival.what, What::Input(Input::Submitted(_)));
+            if !matches!(arrival.what, What::Input(_)) {
+                continue;
+            }
+            arrival.what = if submitted && !known {
+                What::Refused(Refusal { reason: DeadReason::TooLarge, detail: detail.to_owned(), is_task: true })
+            } else {
+                What::Skipped
+            };
+        }
+        if known {
+            let what = What::Input(Input::TooLarge { detail: detail.to_owned() });
+            self.push(partition, Arrival { task_id: Arc::clone(task_id), what, source: None, at }, None);
+        }
+    }
+
+    /// Gives up on the only arrival there is: a record is a dead letter, anything else ends its task.
+    pub(super) fn give_up(&mut self, detail: &str) {
+        for arrival in self.shares.values_mut().flat_map(|share| &mut share.arrivals) {
+            let is_task = matches!(arrival.what, What::Input(Input::Submitted(_)));
+            arrival.what = match arrival.source {
+                Some(_) => {
+                    let (reason, detail) = (DeadReason::Internal, detail.to_owned());
+                    What::Refused(Refusal { reason, detail, is_task })
+                }
+                None => What::Input(Input::Internal { detail: detail.to_owned() }),
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::partition::Source;
+
+    fn forgotten(partition: i32, task: &str, batch: &mut Batch) {
+        let source = Some(Source { input: 0, offset: 0 });
+        batch.push(partition, Arrival { task_id: task.into(), what: What::Forget, source, at: Timestamp(0) }, None);
+    }
+
+    #[test]
+    fn a_batch_splits_by_partition_and_then_one_by_one() {
+        let mut batch = Batch::default();
+        for (partition, task) in [(0, "a"), (0, "b"), (1, "c")] {
+            forgotten(partition, task, &mut batch);
+        }
+        let halves = batch.split().expect("three arrivals split");
+        assert_eq!(halves.iter().map(Batch::len).collect::<Vec<_>>(), [2, 1]);
+        let mut halves = halves.into_iter();
+        let ones = halves.next().expect("two").split().expect("two arrivals split");
+        assert_eq!(ones.iter().map(Batch::len).collect::<Vec<_>>(), [1, 1]);
+        assert!(halves.next().expect("one").split().is_err());
+    }
+}

@@ -1,0 +1,98 @@
+//! The agents as this worker may use them: the table, and which assignment topics its client knows.
+
+use super::Log;
+use crate::selection::{Availability, Registry};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// The registry as the table's reader keeps it; read by every worker of the process.
+#[derive(Debug, Default)]
+pub struct SharedRegistry {
+    current: RwLock<Registry>,
+    version: AtomicU64,
+}
+
+impl SharedRegistry {
+    /// Puts another registry in place.
+    pub fn set(&self, registry: Registry) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = registry;
+        self.version.fetch_add(1, Ordering::SeqCst);
+    }
+
+    #[must_use]
+    pub fn get(&self) -> Registry {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn version(&self) -> u64 {
+        self.version.load(Ordering::SeqCst)
+    }
+}
+
+/// How long one look for new topics may take: nothing else is done meanwhile.
+const LOOK: Duration = Duration::from_millis(200);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// One worker's copy of the registry and the topics it found.
+#[derive(Debug)]
+pub(super) struct Directory {
+    shared: Arc<SharedRegistry>,
+    seen: Option<u64>,
+    pub(super) registry: Registry,
+    pub(super) availability: Availability,
+    complete: bool,
+    looked: Option<Instant>,
+}
+
+impl Directory {
+    pub(super) fn new(shared: Arc<SharedRegistry>) -> Self {
+        let registry = shared.get();
+        Self { shared, seen: None, registry, availability: Availability::default(), complete: false, looked: None }
+    }
+
+    /// Takes what changed; says whether anything did. A topic counts once it is in the producer's metadata: producing to
+    /// one that is missing would block and abort.
+    pub(super) fn refresh(&mut self, log: &mut impl Log, prefix: &str) -> bool {
+        let version = self.shared.version();
+        let changed = self.seen != Some(version);
+        if changed {
+            self.seen = Some(version);
+            self.registry = self.shared.get();
+            self.complete = false;
+            self.looked = None;
+        }
+        if self.complete || self.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
+            return changed;
+        }
+        let started = Instant::now();
+        let mut topics = Vec::new();
+        self.complete = true;
+        for agent in self.registry.current() {
+            let topic = agent.topic_name();
+            if self.availability.has(topic) {
+                topics.push(topic.to_owned());
+            } else if started.elapsed() > LOOK || log.partitions_of(&assignment_topic(prefix, topic)).is_none() {
+                self.complete = false;
+            } else {
+                topics.push(topic.to_owned());
+            }
+        }
+        self.looked = Some(Instant::now());
+        let availability: Availability = topics.into_iter().collect();
+        let differs = availability != self.availability;
+        self.availability = availability;
+        changed || differs
+    }
+
+    /// The producer is another one: it knows no topic yet.
+    pub(super) fn forget_topics(&mut self) {
+        self.availability = Availability::default();
+        self.complete = false;
+        self.looked = None;
+    }
+}
+
+pub(super) fn assignment_topic(prefix: &str, topic_name: &str) -> String {
+    format!("{prefix}.assignments.{topic_name}")
+}

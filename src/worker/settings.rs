@@ -1,0 +1,41 @@
+use crate::partition::Window;
+use crate::selection::Policy;
+use crate::workflow::Rules;
+use std::time::Duration;
+
+/// Bounds and rules of one worker, from the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Inputs in one transaction at most.
+    pub batch: usize,
+    /// Live workflows held at most; beyond it no new tasks are taken until some end.
+    pub max_live: usize,
+    /// Of one input or output, in bytes.
+    pub payload_bytes: usize,
+    pub rules: Rules,
+    pub policy: Policy,
+    pub window: Window,
+    /// Prefix of every topic.
+    pub prefix: String,
+    /// Named in dead letters.
+    pub worker: String,
+    /// Partitions of every topic keyed by task id.
+    pub partitions: i32,
+}
+
+/// Idle, the loop looks around this often; whatever happens wakes it at once.
+pub(super) const IDLE: Duration = Duration::from_millis(100);
+/// A change of the registry is looked at by waiting steps at most this often.
+pub(super) const ADMIT_EVERY: Duration = Duration::from_secs(1);
+/// Admissions and forgotten tasks in one batch.
+pub(super) const HOUSEKEEPING: usize = 500;
+/// The state of a partition that was given back is kept this long, should it come again.
+pub(super) const PARKED_FOR: Duration = Duration::from_secs(600);
+/// Aborts of a batch because of one of its records before it is split.
+pub(super) const ABORTS_BEFORE_SPLIT: u32 = 2;
+/// Aborts of an arrival alone before it is given up.
+pub(super) const ABORTS_BEFORE_GIVING_UP: u32 = 3;
+/// Between two tries of a batch that was aborted through no fault of its own.
+pub(super) const BACK_OFF: Duration = Duration::from_millis(100);
+/// Partition counts are looked at this often.
+pub(super) const CHECK_PARTITIONS_EVERY: Duration = Duration::from_secs(60);

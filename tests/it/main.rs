@@ -1,0 +1,7 @@
+//! Integration tests against a real Kafka and schema registry; see `support` for how these are found.
+#![allow(clippy::print_stderr, reason = "a failing test shows the logs of its processes")]
+#![allow(dead_code, unused_imports, reason = "the harness is whole before all of its users are")]
+
+mod arrows;
+mod harness;
+mod support;

@@ -1,0 +1,155 @@
+//! An LLM that says what the test wants, over real HTTP in the shape of OpenAI's chat completions.
+
+use super::wait::runtime;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+
+/// One answer.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// The message's content, as it is.
+    Content(String),
+    /// The content, ended by the token limit.
+    Truncated(String),
+    /// `message.refusal`.
+    Refusal(String),
+    /// This status with an error body; `Retry-After` in seconds where given.
+    Status(u16, Option<u32>),
+    /// Nothing, until the client gives up.
+    Hang,
+}
+
+impl Reply {
+    /// Well: this agent (or NONE, DONE), sure of it.
+    pub(crate) fn agent(name: &str) -> Self {
+        Self::sure(name, 0.9)
+    }
+
+    pub(crate) fn sure(name: &str, confidence: f64) -> Self {
+        let answer = json!({ "reason": "as the test says", "agent": name, "confidence": confidence });
+        Self::Content(answer.to_string())
+    }
+
+    pub(crate) fn prose(name: &str) -> Self {
+        Self::Content(format!("I think that {name} would be the best choice here, because it fits."))
+    }
+
+    /// A well-formed answer that stops in the middle.
+    pub(crate) fn truncated(name: &str) -> Self {
+        Self::Truncated(format!("{{\"reason\": \"it is the one that fits best\", \"agent\": \"{name}"))
+    }
+}
+
+/// What was asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    /// The value of `Authorization`.
+    pub(crate) authorization: Option<String>,
+    pub(crate) body: Value,
+    pub(crate) at: Instant,
+}
+
+impl Asked {
+    /// The text of all its messages.
+    pub(crate) fn prompt(&self) -> String {
+        let messages = self.body["messages"].as_array().cloned().unwrap_or_default();
+        messages.iter().filter_map(|m| m["content"].as_str().map(str::to_owned)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+type Script = Box<dyn FnMut(&Asked) -> Reply + Send>;
+
+struct Room {
+    script: Mutex<Script>,
+    asked: Mutex<Vec<Asked>>,
+}
+
+/// The server; gone when dropped.
+pub(crate) struct Llm {
+    url: String,
+    room: Arc<Room>,
+    task: JoinHandle<()>,
+}
+
+impl Llm {
+    /// Answers each request by `script`.
+    pub(crate) fn scripted(script: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
+        let room = Arc::new(Room { script: Mutex::new(Box::new(script)), asked: Mutex::default() });
+        let router = Router::new().fallback(answer).with_state(room.clone());
+        let listener = runtime().block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("some port is free");
+        let url = format!("http://{}/v1", listener.local_addr().expect("it is bound"));
+        let task = runtime().spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+        Self { url, room, task }
+    }
+
+    /// These answers in turn, the last one from then on.
+    pub(crate) fn replies(replies: impl Into<Vec<Reply>>) -> Self {
+        let mut left = replies.into().into_iter().peekable();
+        let mut last = Reply::Hang;
+        Self::scripted(move |_| {
+            last = left.next().unwrap_or_else(|| last.clone());
+            last.clone()
+        })
+    }
+
+    /// `base_url` of a provider.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The provider as configuration, to lay over a worker's.
+    pub(crate) fn toml(&self) -> String {
+        let provider = "api = \"openai_chat\"\nmodel = \"scripted\"\nstructured = \"json_schema\"";
+        format!("[[llm.providers]]\n{provider}\nbase_url = \"{}\"\n", self.url)
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.room.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Llm {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn answer(State(room): State<Arc<Room>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    let asked = Asked { path: uri.path().to_owned(), authorization, body, at: Instant::now() };
+    let reply = (room.script.lock().unwrap_or_else(PoisonError::into_inner))(&asked);
+    room.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+    let completion = |message: Value, finish: &str| {
+        let choice = json!({ "index": 0, "message": message, "finish_reason": finish });
+        let usage = json!({ "prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120 });
+        let body = json!({ "id": "chatcmpl-1", "object": "chat.completion", "model": "scripted", "choices": [choice], "usage": usage });
+        axum::Json(body).into_response()
+    };
+    match reply {
+        Reply::Content(text) => completion(json!({ "role": "assistant", "content": text }), "stop"),
+        Reply::Truncated(text) => completion(json!({ "role": "assistant", "content": text }), "length"),
+        Reply::Refusal(text) => completion(json!({ "role": "assistant", "content": null, "refusal": text }), "stop"),
+        Reply::Status(status, retry_after) => {
+            let status = StatusCode::from_u16(status).expect("a test names a real status");
+            let body = axum::Json(json!({ "error": { "message": "as the test says", "type": "scripted" } }));
+            match retry_after {
+                Some(seconds) => (status, [(header::RETRY_AFTER, seconds.to_string())], body).into_response(),
+                None => (status, body).into_response(),
+            }
+        }
+        Reply::Hang => {
+            // Longer than any client's patience; the server's end cancels it.
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            StatusCode::GATEWAY_TIMEOUT.into_response()
+        }
+    }
+}
