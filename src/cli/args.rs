@@ -110,7 +110,7 @@ pub(super) struct FormatArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ApplyArgs {
-    /// Only say what would be done; exit 1 if something is to do
+    /// Only say what would be done
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Topic files of your own instead of those compiled in

@@ -8,6 +8,8 @@ mod apply;
 mod args;
 mod config;
 mod context;
+mod definition;
+mod desired;
 mod dlq;
 mod doctor;
 mod output;
@@ -90,7 +92,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
 
 /// Whoever read our output has seen enough (`baton … | head`).
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|io| io.kind() == ErrorKind::BrokenPipe)
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|io| io.kind() == ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]

@@ -96,14 +96,6 @@ fn lay_out(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Milliseconds since the epoch as RFC 3339, to the millisecond.
-pub(super) fn moment(millis: i64) -> String {
-    time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
-        .ok()
-        .and_then(|moment| moment.format(&time::format_description::well_known::Rfc3339).ok())
-        .unwrap_or_else(|| millis.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,10 +110,5 @@ mod tests {
     #[test]
     fn a_record_cannot_drive_the_terminal() {
         assert_eq!(cell(Some(&json!("a\u{1b}[2Jb\nc"))), "a\\u{1b}[2Jb\\nc");
-    }
-
-    #[test]
-    fn a_moment_is_shown_in_utc() {
-        assert_eq!(moment(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
     }
 }
