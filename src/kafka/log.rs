@@ -8,8 +8,8 @@ use super::producer::{Moment, TransactionalProducer};
 use super::settings;
 use super::takeover::{self, Predecessors};
 use crate::config;
-use crate::partition::INPUTS;
-use crate::worker::{Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Stop, TakeOver};
+use crate::worker::INPUTS;
+use crate::worker::{Apply, Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Stop, TakeOver};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
@@ -305,11 +305,7 @@ impl Log for KafkaLog {
         Ok(owned)
     }
 
-    fn restore(
-        &mut self,
-        from: &[(i32, i64)],
-        apply: &mut dyn FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Stop>,
-    ) -> Result<Vec<(i32, i64)>, TakeOver> {
+    fn restore(&mut self, from: &[(i32, i64)], apply: &mut Apply<'_>) -> Result<Vec<(i32, i64)>, TakeOver> {
         let consumer = &self.consumer;
         let mut alive = || {
             // Records are paused, so what a poll brings is the group's business only.

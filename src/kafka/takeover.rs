@@ -5,7 +5,7 @@
 //! transactional id stands beside the last decided offsets, so it is fenced instead.
 
 use super::log::LogSettings;
-use crate::worker::{Stop, TakeOver};
+use crate::worker::{Apply, Stop, TakeOver};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -111,7 +111,7 @@ pub(crate) fn restore(
     settings: &LogSettings,
     predecessors: &Predecessors,
     from: &[(i32, i64)],
-    apply: &mut dyn FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Stop>,
+    apply: &mut Apply<'_>,
     alive: &mut dyn FnMut() -> Result<(), TakeOver>,
 ) -> Result<Vec<(i32, i64)>, TakeOver> {
     let topic = &*settings.state_topic;

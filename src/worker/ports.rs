@@ -105,6 +105,9 @@ pub enum TakeOver {
     Stop(#[from] Stop),
 }
 
+/// Takes one record of `task-state`: partition, key, value.
+pub type Apply<'a> = dyn FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Stop> + 'a;
+
 /// Kafka, as one worker sees it: one consumer, one transactional producer, used from one thread.
 pub trait Log {
     /// Serves the client once and takes up to `most` records. Called between any two transactions.
@@ -137,11 +140,7 @@ pub trait Log {
     ///
     /// # Errors
     /// [`TakeOver`]
-    fn restore(
-        &mut self,
-        from: &[(i32, i64)],
-        apply: &mut dyn FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Stop>,
-    ) -> Result<Vec<(i32, i64)>, TakeOver>;
+    fn restore(&mut self, from: &[(i32, i64)], apply: &mut Apply<'_>) -> Result<Vec<(i32, i64)>, TakeOver>;
 
     /// Writes this worker's name beside the offsets, so that a successor knows whom to fence, and lets records flow.
     ///

@@ -16,9 +16,9 @@ use super::settings::{
 };
 use super::{Log, Rebalance, Record, Returned, Runner, Stop, TakeOver};
 use crate::contract::{Codec, ContractNames};
-use crate::http::Health;
+
 use crate::partition::{Arrival, INPUTS, Partition, Restorer, What};
-use crate::telemetry::{InputCounters, Metrics};
+use crate::telemetry::{Health, InputCounters, Metrics};
 use crate::workflow::{Input, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
