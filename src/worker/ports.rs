@@ -98,8 +98,8 @@ pub enum Stop {
 /// Why a partition was not taken over.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TakeOver {
-    /// The group decided anew meanwhile; the answer to that comes first.
-    #[error("the group rebalanced meanwhile")]
+    /// The group decided anew meanwhile, or the broker did not answer: the group comes first, then once more.
+    #[error("not now: the group comes first")]
     Rebalanced,
     #[error(transparent)]
     Stop(#[from] Stop),
