@@ -8,7 +8,6 @@ mod apply;
 mod args;
 mod config;
 mod context;
-mod definition;
 mod desired;
 mod dlq;
 mod doctor;
@@ -71,7 +70,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         for warning in context.config.warnings() {
             tracing::warn!("{warning}");
         }
-        crate::service::run(context.config)?;
+        runtime.block_on(Box::pin(crate::service::run(context.config)))?;
         return Ok(Done::Well);
     }
     let context = &context;

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::records::{Records, Shown, whole};
 use super::{Done, output};
 use crate::kafka::admin::Admin;
-use crate::kafka::fault::KafkaFault;
+use crate::kafka::KafkaFault;
 use crate::kafka::tail::{Next, Start, Tail, Tailed};
 use serde_json::json;
 use std::collections::VecDeque;

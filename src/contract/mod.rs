@@ -1,1 +1,68 @@
-//! (see lib.rs)
+//! The contract with the outside: Avro records and JSON in, the core's types out, and back.
+//!
+//! This module knows every record's schema and topic, ids and names, headers, and the registry. It decides
+//! whether bytes are a record at all and whether a record keeps its contract; it never decides what follows
+//! from one. Decoding asks nobody: what is missing (a schema, a contract's name) is said, the caller asks the
+//! [`Registry`] outside its loop, and decodes again. Bad input gives a [`Refusal`] that names field, value and
+//! remedy; it never panics.
+
+mod agent_definition;
+mod agent_heartbeat;
+mod agent_report;
+mod agent_table;
+mod assignment;
+mod cache;
+mod codec;
+mod completion;
+mod content_hash;
+mod contract_names;
+#[cfg(test)]
+mod golden;
+mod headers;
+mod home;
+mod ingress;
+mod json_in;
+mod json_out;
+mod names;
+mod refusal;
+mod registry;
+mod report_draft;
+mod routing_decision;
+mod schema;
+mod snapshot;
+mod task_draft;
+mod task_events;
+mod task_submitted;
+mod topics;
+pub mod wire;
+
+pub use agent_definition::{AgentDefinition, Example, Format, Performance};
+pub use agent_heartbeat::AgentHeartbeat;
+pub use agent_report::{AgentReport, ErrorClass, ReportError, ReportStatus, Usage};
+pub use agent_table::{Definition, DefinitionRecord, definition_fault};
+pub use assignment::{Assignment, ContextItem};
+pub use cache::{SchemaCache, WriterSchema};
+pub use codec::{Codec, RawRecord, Undecided};
+pub use completion::{CompletedStep, Completion, Outcome, StepStatus};
+pub use contract_names::{Contract, ContractNames, NameLookup, contract_name};
+pub use headers::{
+    ARRIVED, CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, DLQ_DETAIL, DLQ_EXCEPTION, DLQ_MESSAGE,
+    DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, Header, TRACEPARENT,
+    arrived, dead_letter, is_traceparent,
+};
+pub use home::home_partition;
+pub use ingress::{Ingress, IngressLimits};
+pub use json_out::{rfc3339, to_json};
+pub use names::{
+    NameFault, assignment_topic, check_agent_name, check_step_id, check_task_id, folded, same_agent, topic_name,
+};
+pub use refusal::{Reason, Refusal};
+pub use registry::{Registry, RegistryAuth, RegistryError};
+pub use report_draft::{CheckedReport, ReportDraft};
+pub use routing_decision::{Attempt, Candidate, Choice, RoutingDecision, SettledBy};
+pub use schema::{AvroReader, RecordKind, WireRecord};
+pub use snapshot::{OpenChoice, Phase, Receipt, Skeleton, Snapshot, Step, StepPayload, Used};
+pub use task_draft::TaskDraft;
+pub use task_events::{Fact, FactType, TaskEvents};
+pub use task_submitted::{Limits, Mode, OnStepFailure, PlannedStep, TaskSubmitted};
+pub use topics::{Compatibility, TopicKey, TopicKind, TopicSpec, TopicSpecError};

@@ -5,7 +5,9 @@
 use super::consumer::{GroupChange, GroupContext};
 use super::error::is_fenced_member;
 use super::producer::{Moment, TransactionalProducer};
+use super::settings;
 use super::takeover::{self, Predecessors};
+use crate::config;
 use crate::partition::INPUTS;
 use crate::worker::{Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Stop, TakeOver};
 use rdkafka::config::ClientConfig;
@@ -38,6 +40,68 @@ pub struct LogSettings {
     /// The input topics, in the order of their numbers.
     pub inputs: [Arc<str>; INPUTS],
     pub state_topic: Arc<str>,
+}
+
+impl LogSettings {
+    /// What a role's worker needs; the properties its guarantees rest on are laid over the user's.
+    #[must_use]
+    pub fn new(
+        kafka: &config::Kafka,
+        role: &str,
+        slot: &str,
+        session_timeout: Duration,
+        transaction_timeout: Duration,
+        batch: usize,
+    ) -> Self {
+        let topic = |name: &str| -> Arc<str> { format!("{}.{name}", kafka.prefix).into() };
+        let transactional_id = format!("{}.{role}.{slot}", kafka.prefix);
+        let group_id = format!("{}.{role}", kafka.prefix);
+        let session = session_timeout.as_millis().to_string();
+        let mut consumer = settings::client(kafka, role);
+        consumer
+            .set("group.id", &group_id)
+            // The same slot is back without a rebalance; two of one slot and the older stops.
+            .set("group.instance.id", &transactional_id)
+            // Partition p of every input to the same member; no other assignor promises that.
+            .set("partition.assignment.strategy", "range")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("isolation.level", "read_committed")
+            .set("auto.offset.reset", "error")
+            .set("session.timeout.ms", &session)
+            .set("heartbeat.interval.ms", (session_timeout.as_millis() / 3).to_string())
+            // The default lets a full queue stall a partition for a second.
+            .set("fetch.queue.backoff.ms", "10")
+            .set("queued.min.messages", (batch * 2).clamp(1_000, 100_000).to_string())
+            .set("queued.max.messages.kbytes", "65536");
+        let timeout = transaction_timeout.as_millis().to_string();
+        let mut producer = settings::client(kafka, role);
+        producer
+            .set("transactional.id", &transactional_id)
+            .set("transaction.timeout.ms", &timeout)
+            // May not exceed the transaction's.
+            .set("message.timeout.ms", &timeout)
+            .set("enable.idempotence", "true")
+            .set("partitioner", "murmur2_random")
+            // A batch waits for nothing: the transaction's records are all there at once.
+            .set("linger.ms", "0")
+            // After a commit the coordinator is busy for a moment; the default waits 100 ms to ask again.
+            .set("retry.backoff.ms", "1")
+            .set("retry.backoff.max.ms", "100")
+            .set("queue.buffering.max.messages", "1000000")
+            // Above what any of our topics takes, so that the broker judges and not the client.
+            .set("message.max.bytes", "8388608");
+        Self {
+            consumer,
+            producer,
+            plain: settings::client(kafka, role),
+            group_id,
+            transactional_id,
+            slot: slot.to_owned(),
+            inputs: [topic("tasks"), topic("agent-status")],
+            state_topic: topic("task-state"),
+        }
+    }
 }
 
 /// The real thing behind [`Log`].
@@ -197,6 +261,10 @@ impl Log for KafkaLog {
         }
     }
 
+    fn rebalance_is_pending(&self) -> bool {
+        self.consumer.context().is_pending()
+    }
+
     fn release(&mut self) {
         self.group = None;
         if let Err(error) = self.consumer.unassign() {
@@ -241,7 +309,7 @@ impl Log for KafkaLog {
         &mut self,
         from: &[(i32, i64)],
         apply: &mut dyn FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Stop>,
-    ) -> Result<(), TakeOver> {
+    ) -> Result<Vec<(i32, i64)>, TakeOver> {
         let consumer = &self.consumer;
         let mut alive = || {
             // Records are paused, so what a poll brings is the group's business only.
@@ -322,6 +390,19 @@ impl Log for KafkaLog {
         let count = self.producer.partitions_of(topic, Duration::from_millis(500))?;
         self.partition_counts.insert(topic.to_owned(), count);
         Some(count)
+    }
+
+    fn check_partitions(&mut self, expected: i32) -> Result<(), Stop> {
+        for topic in self.settings.inputs.iter().chain([&self.settings.state_topic]) {
+            let Some(count) = self.producer.partitions_of(topic, Duration::from_secs(1)) else { continue };
+            if count != expected {
+                return Err(Stop::Broken(format!(
+                    "{topic} has {count} partitions, {expected} when this worker started: a task's home depends on the \
+                     count, so it must never change"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn close(&mut self, at_once: bool) {

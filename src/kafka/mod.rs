@@ -3,7 +3,7 @@
 pub mod admin;
 mod consumer;
 mod error;
-pub mod fault;
+mod fault;
 mod log;
 pub mod produce;
 mod producer;
@@ -11,5 +11,6 @@ pub mod settings;
 pub mod tail;
 mod takeover;
 
+pub use fault::{Disposition, KafkaFault};
 pub use log::{KafkaLog, LogSettings};
 pub use producer::{Moment, TransactionalProducer};

@@ -199,7 +199,7 @@ impl TransactionalProducer {
     fn produce(&self, record: &Outgoing) -> KafkaResult<()> {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in &record.headers {
-            headers = headers.insert(Header { key, value: value.as_deref() });
+            headers = headers.insert(Header { key: key.as_ref(), value: value.as_deref() });
         }
         let wants_offset = if *record.topic == *self.tracked { WANTS_OFFSET } else { 0 };
         let mut message = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&record.topic, record.origin | wants_offset)

@@ -113,8 +113,9 @@ pub(crate) fn restore(
     from: &[(i32, i64)],
     apply: &mut dyn FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Stop>,
     alive: &mut dyn FnMut() -> Result<(), TakeOver>,
-) -> Result<(), TakeOver> {
+) -> Result<Vec<(i32, i64)>, TakeOver> {
     let topic = &*settings.state_topic;
+    let mut ends = Vec::with_capacity(from.len());
     let reader = |isolation: &str| -> Result<BaseConsumer, TakeOver> {
         let mut config = settings.plain.clone();
         config
@@ -129,6 +130,7 @@ pub(crate) fn restore(
     let mut open = BTreeSet::new();
     for (partition, offset) in from {
         let (low, end) = retry(|| all.fetch_watermarks(topic, *partition, REQUEST), alive, "end of task-state")?;
+        ends.push((*partition, end));
         if end <= low || end <= *offset {
             continue;
         }
@@ -138,7 +140,7 @@ pub(crate) fn restore(
         open.insert(*partition);
     }
     if open.is_empty() {
-        return Ok(());
+        return Ok(ends);
     }
     decided.assign(&positions).map_err(|error| stop("reader of task-state", &error))?;
     let mut polled = 0_u32;
@@ -160,7 +162,7 @@ pub(crate) fn restore(
             Some(Ok(message)) => apply(message.partition(), message.key().unwrap_or_default(), message.payload())?,
         }
     }
-    Ok(())
+    Ok(ends)
 }
 
 /// Waits until everything below `end` is committed or aborted; fences whoever holds it up.

@@ -115,13 +115,11 @@ impl Endpoint {
 
     /// The beginning of a text for a record or a log: without the key, should a server have sent it back.
     pub(super) fn record(&self, text: &str) -> String {
-        let cut = truncate(text, 4 * RECORD_CAP);
-        let clean = match &self.key {
-            // The cut may have gone through the key, so the key is looked for before the text is cut to its final size.
-            Some(key) => truncate(text, 4 * RECORD_CAP + key.expose().len()).replace(key.expose(), "***"),
-            None => cut.to_owned(),
-        };
-        truncate(&clean, RECORD_CAP).to_owned()
+        match &self.key {
+            // Looked for before the cut, which could leave a part of it.
+            Some(key) => truncate(&text.replace(key.expose(), "***"), RECORD_CAP).to_owned(),
+            None => truncate(text, RECORD_CAP).to_owned(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whether the providers work, for people who set them up: one call each, no retries, and words on what to do.
 
 use super::lane::Lane;
-use super::prompt::Prompt;
+use super::prompt::{Prompt, line};
 use super::{Ask, Card};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +71,7 @@ async fn one(lane: &Lane, until: Instant) -> Result<String, String> {
         status if status.starts_with("http_") => "the provider has trouble: try again later",
         _ => "it is reachable but does not keep to the answer's form: try another `structured` or a larger model",
     };
-    let answer = attempt.answer.trim();
+    let answer = line(attempt.answer.trim(), 200);
     let said = if answer.is_empty() { String::new() } else { format!(" ({answer})") };
     Err(format!("{model}: {}{said}: {what_to_do}", attempt.verdict))
 }

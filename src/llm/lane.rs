@@ -19,6 +19,8 @@ const MAX_REASKS: u32 = 1;
 const MAX_RETRIES: u32 = 4;
 /// A call that had less than this tells nothing about its endpoint by not answering.
 const FAIR: Duration = Duration::from_millis(100);
+/// A wait that leaves less than this for the call itself is not begun.
+const LEAST: Duration = Duration::from_millis(50);
 /// JSON text has about 3 to 4 bytes per token; the lower one, so that a reservation is rarely too small.
 const BYTES_PER_TOKEN: u64 = 3;
 /// What a re-ask repeats of the answer before.
@@ -91,7 +93,7 @@ impl Lane {
                 Next::Reask(..) => "invalid_answer",
                 Next::Retry { after, code } if retries < MAX_RETRIES => {
                     let wait = after.unwrap_or_else(|| backoff(self.tuning.first_retry, retries, seed));
-                    if wait < until.saturating_duration_since(Instant::now()) {
+                    if wait.saturating_add(LEAST) < until.saturating_duration_since(Instant::now()) {
                         retries += 1;
                         sleep(wait).await;
                         continue;
@@ -121,6 +123,7 @@ impl Lane {
         called: &mut bool,
     ) -> Next {
         let arrived = Instant::now();
+        let last_start = until.checked_sub(LEAST).unwrap_or(until);
         let skipped = |verdict: &'static str, code: &'static str, attempts: &mut Vec<Attempt>| {
             attempts.push(self.attempt(String::new(), verdict.to_owned(), arrived.elapsed(), Usage::default()));
             Next::GiveUp(code)
@@ -134,7 +137,7 @@ impl Lane {
             Ok(pass) => pass,
             Err(cause) => return open(cause, attempts),
         };
-        let Some(_slot) = self.limits.slot(until).await else {
+        let Some(_slot) = self.limits.slot(last_start).await else {
             return skipped("rate_limited", "rate_limited", attempts);
         };
         let body = codec::request(&self.provider, prompt, repair);
@@ -147,7 +150,9 @@ impl Lane {
             match self.limits.reserve(estimate, now, utc_day()) {
                 Ok(reserved) => break reserved,
                 Err(Refused::CostCap) => return skipped("cost_cap", "cost_cap", attempts),
-                Err(Refused::For(wait)) if wait < until.saturating_duration_since(now) => sleep_until(now + wait).await,
+                Err(Refused::For(wait)) if wait < last_start.saturating_duration_since(now) => {
+                    sleep_until(now + wait).await
+                }
                 Err(Refused::For(_) | Refused::TooLarge) => return skipped("rate_limited", "rate_limited", attempts),
             }
         };

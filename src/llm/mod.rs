@@ -41,7 +41,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Kept back from the deadline, since timers fire late and the answer has to be carried home.
-const MARGIN: Duration = Duration::from_millis(10);
+const MARGIN: Duration = Duration::from_millis(25);
 
 /// One question: who works next on a task.
 #[derive(Clone, Debug)]

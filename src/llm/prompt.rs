@@ -22,9 +22,11 @@ const CAPABILITIES_CAP: usize = 600;
 const CONTRACT_CAP: usize = 300;
 const NAME_CAP: usize = 64;
 
+/// The form is shown and not only described: small models keep the confidence between 0 and 1 only if they see one.
 const RULES: &str = "You route work between agents. Decide which agent works next on a task.\n\
-    Answer with one JSON object and nothing else:\n\
-    {\"reason\": \"one short sentence\", \"agent\": \"one of the valid answers\", \"confidence\": 0.8}\n\
+    Answer with one JSON object of this form and nothing else:\n\
+    {\"reason\": \"why, in one short sentence\", \"agent\": \"a valid answer\", \"confidence\": 0.8}\n\
+    - \"reason\" says in one short sentence why this agent fits this task.\n\
     - \"agent\" is copied exactly from the valid answers given at the end. Never shorten, join or invent a name.\n\
     - NONE means that no listed agent fits. DONE means that the last output already fulfils the objective; it is valid only \
     where it is listed.\n\
@@ -81,7 +83,7 @@ impl Prompt {
     pub(super) fn repair(&self, why: &str) -> String {
         format!(
             "That answer cannot be used: {}. The valid answers for \"agent\" are exactly: {}. Answer again with one JSON object \
-             and nothing else: {{\"reason\": \"at most 20 words\", \"agent\": \"…\", \"confidence\": 0.8}}",
+             and nothing else: {{\"reason\": \"at most 20 words\", \"agent\": \"a valid answer\", \"confidence\": 0.8}}",
             line(why, 300),
             quoted(&self.valid)
         )

@@ -56,7 +56,7 @@ impl Provider {
             daily_cost_cap_micros: None,
             input_price_micros: 0,
             output_price_micros: 0,
-            max_output_tokens: 1024,
+            max_output_tokens: 512,
         }
     }
 }
@@ -169,6 +169,13 @@ impl Provider {
         if self.daily_cost_cap_micros.is_some() && self.input_price_micros == 0 && self.output_price_micros == 0 {
             fault("daily_cost_cap_micros", "can never be reached: both prices are 0, set them".to_owned());
         }
+        let answer = u128::from(self.max_output_tokens) * u128::from(self.output_price_micros) / 1_000_000;
+        if let Some(cap) = self.daily_cost_cap_micros.filter(|cap| answer > u128::from(*cap)) {
+            fault(
+                "daily_cost_cap_micros",
+                format!("= {cap} pays for no question: one answer may cost {answer} (max_output_tokens)"),
+            );
+        }
     }
 
     /// Where the question is posted.
@@ -221,7 +228,7 @@ mod tests {
         provider.api_key = Some(Secret::new("s3cret with space"));
         provider.max_in_flight = 0;
         provider.requests_per_minute = Some(0);
-        provider.tokens_per_minute = Some(1024);
+        provider.tokens_per_minute = Some(512);
         provider.daily_cost_cap_micros = Some(5);
         let twin = Provider::new("a", Api::OpenaiChat, "ftp://host", "m");
         let faults = Settings { providers: vec![provider, twin] }.faults();
@@ -243,6 +250,17 @@ mod tests {
         );
         assert!(!faults.concat().contains("s3cret"));
         assert_eq!(Settings { providers: vec![] }.faults().len(), 1);
+    }
+
+    #[test]
+    fn a_cap_below_one_answer_is_a_fault() {
+        let mut provider = Provider::new("a", Api::OpenaiChat, "http://h/v1", "m");
+        provider.output_price_micros = 2_000_000;
+        provider.daily_cost_cap_micros = Some(1_023);
+        let fault = Settings { providers: vec![provider.clone()] }.faults().concat();
+        assert!(fault.contains("= 1023") && fault.contains("1024"), "{fault}");
+        provider.daily_cost_cap_micros = Some(1_024);
+        assert!(Settings { providers: vec![provider] }.faults().is_empty());
     }
 
     #[test]

@@ -1,5 +1,4 @@
-use super::DeadReason;
-use crate::workflow::{Input, Timestamp};
+use crate::workflow::{Input, Reason, Timestamp};
 use std::sync::Arc;
 
 /// How many input topics there are; an input's number indexes offsets.
@@ -31,7 +30,9 @@ pub enum What {
     /// Refused on its way in; a task whose id is free also gets a completion REJECTED.
     Refused(Refusal),
     /// Another partition is the task's home: the record goes there, here only the offset moves.
-    Forwarded { to: i32 },
+    Forwarded {
+        to: i32,
+    },
     /// Only the offset moves: what it said is told by another arrival of the batch.
     Skipped,
     /// A finished task's window closed: every part of it is deleted.
@@ -41,7 +42,7 @@ pub enum What {
 /// Why a record was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    pub reason: DeadReason,
+    pub reason: Reason,
     /// Names field, value and remedy.
     pub detail: String,
     /// Whether it was to be a task, so that whoever submitted it waits for a completion.

@@ -116,6 +116,21 @@ impl Partition {
         self.tasks.get(task_id)
     }
 
+    /// What is kept of a task that is not a receipt.
+    #[must_use]
+    pub fn workflow(&self, task_id: &str) -> Option<&Arc<Workflow>> {
+        match self.tasks.get(task_id)? {
+            Kept::Workflow(workflow) => Some(workflow),
+            Kept::Receipt(_) => None,
+        }
+    }
+
+    /// The same state with the offsets a new owner found.
+    #[must_use]
+    pub fn moved_to(self, next: [Option<i64>; INPUTS]) -> Self {
+        Self { next, ..self }
+    }
+
     /// The only writer of committed state; called once the transaction is durable.
     pub fn adopt(&mut self, staged: Staged) {
         self.next = staged.next;

@@ -22,5 +22,5 @@ pub use arrival::{Arrival, INPUTS, Refusal, Source, What};
 pub use committed::{Kept, Partition, Receipt, Window};
 pub use output::{AssignmentOut, CompletionOut, CompletionStep, Ending, FactsOut, Output, TaskRef};
 pub use restore::{Part, PartKey, RestoreError, Restorer};
-pub use staged::{Counts, Dead, DeadReason, Planned, Staged};
+pub use staged::{Counts, Dead, Planned, Staged, Tally};
 pub use view::View;

@@ -1,5 +1,6 @@
-use super::DeadReason;
-use crate::workflow::{Assigned, Decision, Event, Outcome, Payload, Position, Task, Timestamp, Usage};
+use crate::workflow::{
+    Assigned, Decision, Event, Outcome, Payload, Position, Reason, StepStatus, Task, Timestamp, Usage,
+};
 use std::sync::Arc;
 
 /// A record for people and agents, in the core's words; `contract` makes bytes of it.
@@ -62,7 +63,7 @@ pub enum Ending {
     },
     /// Never accepted. The code of why, and the number of the input the dead letter came from.
     Rejected {
-        reason: DeadReason,
+        reason: Reason,
         code: Option<&'static str>,
         input: usize,
         partition: i32,
@@ -74,7 +75,7 @@ pub enum Ending {
 pub struct CompletionStep {
     pub step_id: Arc<str>,
     pub agent_name: Arc<str>,
-    pub status: &'static str,
+    pub status: StepStatus,
     pub attempts: u32,
     pub duration_ms: i64,
 }

@@ -1,12 +1,12 @@
 //! From a batch of arrivals to what one transaction will hold.
 
 use super::{
-    Arrival, AssignmentOut, CompletionOut, CompletionStep, Dead, DeadReason, Ending, FactsOut, Kept, Output, Part,
-    PartKey, Partition, Planned, Receipt, Refusal, Source, Staged, TaskRef, What,
+    Arrival, AssignmentOut, CompletionOut, CompletionStep, Dead, Ending, FactsOut, INPUTS, Kept, Output, Part, PartKey,
+    Partition, Planned, Receipt, Refusal, Source, Staged, Tally, TaskRef, What,
 };
 use crate::workflow::{
-    Event, Fact, Input, Outcome, Payload, Phase, Rejection, Step, TaskEnd, Timestamp, Usage, Workflow, World, decide,
-    evolve, outstanding,
+    Event, Fact, Input, Outcome, Payload, Phase, Reason, Rejection, Step, TaskEnd, Timestamp, Usage, Workflow, World,
+    decide, evolve, outstanding,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Partition {
                     self.input(&mut staged, draft, origin, arrival, input, world, clock);
                 }
                 What::Refused(refusal) => self.refuse(&mut staged, &drafts, origin, arrival, refusal, None, clock),
-                What::Forwarded { .. } => staged.counts.forwarded += 1,
+                What::Forwarded { .. } => tally(&mut staged, arrival).forwarded += 1,
                 What::Skipped => {}
                 What::Forget => {
                     let draft = self.draft(&mut drafts, &arrival.task_id, origin);
@@ -78,7 +78,7 @@ impl Partition {
         let now = clock.max(draft.workflow.last_at);
         match decide(&draft.workflow, input, world, now) {
             Ok(events) => {
-                staged.counts.accepted += 1;
+                tally(staged, arrival).accepted += 1;
                 draft.origin = origin;
                 for event in events {
                     evolve(Arc::make_mut(&mut draft.workflow), &event);
@@ -86,20 +86,20 @@ impl Partition {
                     draft.events.push(event);
                 }
             }
-            Err(Rejection::Stale(_)) => staged.counts.stale += 1,
-            Err(Rejection::Duplicate) => staged.counts.duplicate += 1,
+            Err(Rejection::Stale(_)) => tally(staged, arrival).stale += 1,
+            Err(Rejection::Duplicate) => tally(staged, arrival).duplicate += 1,
             Err(Rejection::OtherContent) => {
                 let detail = "taskId: in use by a task with other content; submit it under another id".to_owned();
-                dead(staged, origin, DeadReason::Duplicate, detail);
+                dead(staged, arrival, origin, Reason::Duplicate, detail);
             }
             Err(Rejection::Impossible(detail)) if arrival.source.is_some() => {
-                dead(staged, origin, DeadReason::Impossible, detail);
+                dead(staged, arrival, origin, Reason::Impossible, detail);
             }
             Err(Rejection::Impossible(detail)) => staged.counts.faults.push(detail),
             Err(Rejection::Refused { code, message }) => {
-                let refusal = Refusal { reason: DeadReason::Invalid, detail: message, is_task: true };
+                let refusal = Refusal { reason: Reason::Invalid, detail: message, is_task: true };
                 reject(staged, origin, arrival, &refusal, Some(code), self.number, clock);
-                dead(staged, origin, refusal.reason, refusal.detail);
+                dead(staged, arrival, origin, refusal.reason, refusal.detail);
             }
         }
     }
@@ -120,12 +120,16 @@ impl Partition {
         if refusal.is_task && !arrival.task_id.is_empty() && !in_use {
             reject(staged, origin, arrival, refusal, code, self.number, clock);
         }
-        dead(staged, origin, refusal.reason, refusal.detail.clone());
+        dead(staged, arrival, origin, refusal.reason, refusal.detail.clone());
     }
 }
 
-fn dead(staged: &mut Staged, origin: usize, reason: DeadReason, detail: String) {
-    staged.counts.dead += 1;
+fn tally<'s>(staged: &'s mut Staged, arrival: &Arrival) -> &'s mut Tally {
+    &mut staged.counts.inputs[arrival.source.map_or(INPUTS, |source| source.input)]
+}
+
+fn dead(staged: &mut Staged, arrival: &Arrival, origin: usize, reason: Reason, detail: String) {
+    tally(staged, arrival).dead += 1;
     staged.dead.push(Dead { origin, reason, detail });
 }
 
@@ -185,10 +189,7 @@ fn publish(staged: &mut Staged, draft: &mut Draft, origin: usize, task_id: &Arc<
             draft.outputs.push(Arc::clone(step_id));
             return;
         }
-        Fact::TaskEnded(end) => {
-            staged.counts.ended += 1;
-            Output::Completion(Box::new(completion(task_id, workflow, end, event.at)))
-        }
+        Fact::TaskEnded(end) => Output::Completion(Box::new(completion(task_id, workflow, end, event.at))),
         Fact::TaskAccepted(_)
         | Fact::AgentAsked { .. }
         | Fact::StepAccepted { .. }
@@ -224,7 +225,7 @@ fn completion(task_id: &Arc<str>, workflow: &Workflow, end: &TaskEnd, at: Timest
     let step = |step: &Step| CompletionStep {
         step_id: Arc::clone(&step.id),
         agent_name: Arc::clone(&step.agent_name),
-        status: step.status.symbol(),
+        status: step.status,
         attempts: step.attempt,
         duration_ms: step.ended_at.unwrap_or(at).since(step.assigned_at),
     };

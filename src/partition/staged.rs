@@ -1,5 +1,5 @@
 use super::{INPUTS, Kept, Output, Part, PartKey};
-use crate::workflow::Effect;
+use crate::workflow::{Effect, Reason};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -34,52 +34,26 @@ pub struct Planned<T> {
 pub struct Dead {
     /// Index into the batch.
     pub origin: usize,
-    pub reason: DeadReason,
+    pub reason: Reason,
     pub detail: String,
 }
 
-/// Why a record was refused: `baton.reason` of a dead letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum DeadReason {
-    Undecodable,
-    UnknownSchema,
-    Invalid,
-    Id,
-    Duplicate,
-    TooLarge,
-    Impossible,
-    Misrouted,
-    Internal,
-}
-
-impl DeadReason {
-    /// The word in the header.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Undecodable => "UNDECODABLE",
-            Self::UnknownSchema => "UNKNOWN_SCHEMA",
-            Self::Invalid => "INVALID",
-            Self::Id => "ID",
-            Self::Duplicate => "DUPLICATE",
-            Self::TooLarge => "TOO_LARGE",
-            Self::Impossible => "IMPOSSIBLE",
-            Self::Misrouted => "MISROUTED",
-            Self::Internal => "INTERNAL",
-        }
-    }
-}
-
-/// What became of the arrivals of a batch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+/// What became of the records of one input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
     pub accepted: u64,
     pub stale: u64,
     pub duplicate: u64,
     pub forwarded: u64,
     pub dead: u64,
+}
+
+/// What became of the arrivals of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// By the input's number; last, what came without a record.
+    pub inputs: [Tally; INPUTS + 1],
     pub decisions: u64,
-    pub ended: u64,
     /// Answers and timers that cannot follow from anything done: a fault of our own.
     pub faults: Vec<String>,
 }

@@ -4,10 +4,11 @@ use super::TaskKey;
 use crate::llm::{Ask, Card, Llm};
 use crate::workflow::{Answer, Timestamp, Workflow};
 use rustc_hash::FxHashMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 /// What the LLM is told of the agents in a set, in the set's order; who is not registered any more is left out.
@@ -19,6 +20,8 @@ pub struct Asker {
     pub llm: Arc<Llm>,
     pub cards: CardsOf,
     pub runtime: Handle,
+    /// Decisions under way at once; one that waits for its turn is within its budget already.
+    pub turns: Arc<Semaphore>,
     /// Told of every answer, for the metrics.
     pub observe: Arc<dyn Fn(&Answer) + Send + Sync>,
 }
@@ -61,15 +64,18 @@ impl Calls {
         let (sent, wake, id) = (self.done.0.clone(), Arc::clone(&self.wake), key.clone());
         let Some(asker) = self.asker.clone() else {
             // Configured when the question was asked, gone since.
-            let answer = Answer { said: Err("unavailable".to_owned()), attempts: vec![], prompt_version: None };
-            let _ = sent.send((id, question, Arc::new(answer)));
+            let _ = sent.send((id, question, Arc::new(unanswered("unavailable"))));
             wake();
             return;
         };
         let (set, workflow) = (Arc::clone(set), Arc::clone(workflow));
         let call = asker.runtime.clone().spawn(async move {
             let ask = question_of(&asker, &id.1, question, &set, offers_done, deadline, &workflow);
-            let answer = asker.llm.ask(&ask).await;
+            let turn = tokio::time::timeout_at(ask.deadline, asker.turns.acquire()).await;
+            let answer = match turn {
+                Ok(_turn) => asker.llm.ask(&ask).await,
+                Err(_) => unanswered("timeout"),
+            };
             (asker.observe)(&answer);
             // The worker is gone: the call is owed in state, its next owner makes it.
             let _ = sent.send((id, question, Arc::new(answer)));
@@ -89,6 +95,10 @@ impl Calls {
         self.running.remove(&(done.0.clone(), done.1));
         Some(done)
     }
+}
+
+fn unanswered(code: &str) -> Answer {
+    Answer { said: Err(code.to_owned()), attempts: Vec::new(), prompt_version: None }
 }
 
 fn question_of(

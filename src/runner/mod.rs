@@ -156,8 +156,7 @@ mod tests {
     fn without_an_llm_a_question_comes_back_unanswered() {
         let mut runner = EffectRunner::new(None, Arc::new(|| {}));
         let set: Arc<[String]> = Arc::from(["a".to_owned()]);
-        let asked =
-            ChoiceState::Asked { set: Arc::clone(&set), offers_done: false, tries: 1, deadline: Timestamp(5) };
+        let asked = ChoiceState::Asked { set: Arc::clone(&set), offers_done: false, tries: 1, deadline: Timestamp(5) };
         let workflow = Arc::new(Workflow {
             phase: Phase::Live,
             task: Some(Arc::new(Task::new("t", "o"))),

@@ -94,7 +94,8 @@ impl<'a> Scene<'a> {
     pub(super) fn confidence(&self, ranked: &[usize]) -> f64 {
         let second = ranked.get(1).map_or(0.0, |place| self.score(*place));
         let lead = (self.score(ranked[0]) - second).max(0.0);
-        ((1.0 - 0.62 * (-9.0 * lead).exp()) * 10_000.0).round() / 10_000.0
+        // Fitted by eye to how often a lead was right on an intent data set, with and without examples.
+        ((1.0 - 0.7 * (-8.5 * lead).exp()) * 10_000.0).round() / 10_000.0
     }
 
     /// Why nobody can be chosen.

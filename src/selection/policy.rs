@@ -28,8 +28,8 @@ impl Default for Policy {
         Self {
             llm: LlmUse::default(),
             llm_available: false,
-            // Measured on an intent data set: a lead of a tenth is right nine times in ten
-            // without examples and 97 times in a hundred with ten for each capability.
+            // Measured on an intent data set: a lead of a tenth settles two questions in three and is
+            // right in 88 % of them without examples, in 96 % with ten for each capability.
             margin: 0.1,
             threshold: 0.5,
             shortlist: 20,

@@ -106,7 +106,7 @@ impl Registry {
 }
 
 /// The topic names whose assignment topic this worker can produce to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Availability(FxHashSet<String>);
 
 impl Availability {

@@ -1,6 +1,6 @@
 use super::{Record, Returned};
-use crate::partition::{Arrival, DeadReason, Refusal, What};
-use crate::workflow::{Input, Timestamp};
+use crate::partition::{Arrival, Refusal, What};
+use crate::workflow::{Input, Reason, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,9 +47,8 @@ impl Batch {
         if self.shares.len() > 1 {
             return Ok(self.shares.into_iter().map(|(partition, share)| alone(partition, share)).collect());
         }
-        let one = |partition, (arrival, record)| {
-            alone(partition, Share { arrivals: vec![arrival], records: vec![record] })
-        };
+        let one =
+            |partition, (arrival, record)| alone(partition, Share { arrivals: vec![arrival], records: vec![record] });
         let each = |(partition, share): (i32, Share)| {
             share.arrivals.into_iter().zip(share.records).map(move |pair| one(partition, pair))
         };
@@ -66,7 +65,7 @@ impl Batch {
                 continue;
             }
             arrival.what = if submitted && !known {
-                What::Refused(Refusal { reason: DeadReason::TooLarge, detail: detail.to_owned(), is_task: true })
+                What::Refused(Refusal { reason: Reason::TooLarge, detail: detail.to_owned(), is_task: true })
             } else {
                 What::Skipped
             };
@@ -83,7 +82,7 @@ impl Batch {
             let is_task = matches!(arrival.what, What::Input(Input::Submitted(_)));
             arrival.what = match arrival.source {
                 Some(_) => {
-                    let (reason, detail) = (DeadReason::Internal, detail.to_owned());
+                    let (reason, detail) = (Reason::Internal, detail.to_owned());
                     What::Refused(Refusal { reason, detail, is_task })
                 }
                 None => What::Input(Input::Internal { detail: detail.to_owned() }),

@@ -1,4 +1,22 @@
-//! The loop
-mod ports;
+//! The loop of one worker: records, answers and timers in; one transaction after the other out.
+//!
+//! A worker is one consumer and one transactional producer with the partitions they hold, on one thread.
+//! It waits in one place, decides nothing itself (`partition` does) and never acts before its facts are
+//! durable. What it holds is a cache of Kafka: killed at any moment, its successor reads the same state
+//! and owes the same work. It fails only as a [`Stop`], which says what to do.
 
+mod batch;
+mod carry;
+mod directory;
+mod encode;
+mod intake;
+mod ports;
+mod run;
+mod settings;
+mod snapshot;
+
+pub use directory::SharedRegistry;
+pub use intake::{Lookups, Need, STATUS, TASKS};
 pub use ports::{Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Returned, Runner, Stop, TakeOver};
+pub use run::{Parts, StopSignal, Worker};
+pub use settings::{Settings, TopicLimits};

@@ -2,6 +2,7 @@
 
 use crate::partition::INPUTS;
 use crate::workflow::{Effect, Input, Timestamp, Workflow};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub struct Outgoing {
     pub partition: i32,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
-    pub headers: Vec<(Arc<str>, Option<Vec<u8>>)>,
+    pub headers: Vec<(Cow<'static, str>, Option<Vec<u8>>)>,
     /// None = now.
     pub timestamp: Option<i64>,
     /// What caused it, for whoever asks which input cannot be written.
@@ -118,6 +119,9 @@ pub trait Log {
     /// What the group decided and has not been answered.
     fn rebalance(&mut self) -> Option<Rebalance>;
 
+    /// Whether the group decided something that was not taken yet.
+    fn rebalance_is_pending(&self) -> bool;
+
     /// Gives all partitions back: the answer to [`Rebalance::Revoked`].
     fn release(&mut self);
 
@@ -128,7 +132,8 @@ pub trait Log {
     /// [`TakeOver`]
     fn take_over(&mut self, partitions: &[i32]) -> Result<Vec<Owned>, TakeOver>;
 
-    /// Reads the state of each partition from the given offset of `task-state` (0 = the log's start) to its end.
+    /// Reads the state of each partition from the given offset of `task-state` (0 = the log's start) to its end, and
+    /// says where that was.
     ///
     /// # Errors
     /// [`TakeOver`]
@@ -136,7 +141,7 @@ pub trait Log {
         &mut self,
         from: &[(i32, i64)],
         apply: &mut dyn FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Stop>,
-    ) -> Result<(), TakeOver>;
+    ) -> Result<Vec<(i32, i64)>, TakeOver>;
 
     /// Writes this worker's name beside the offsets, so that a successor knows whom to fence, and lets records flow.
     ///
@@ -161,6 +166,13 @@ pub trait Log {
 
     /// The number of partitions of a topic as this client knows it now; asks the broker if it knows nothing.
     fn partitions_of(&mut self, topic: &str) -> Option<i32>;
+
+    /// Looks whether the inputs and `task-state` still have `expected` partitions. A broker that does not answer is no
+    /// reason to stop.
+    ///
+    /// # Errors
+    /// [`Stop`] if a count is another one: tasks would live on partitions where nobody looks for them.
+    fn check_partitions(&mut self, expected: i32) -> Result<(), Stop>;
 
     /// Leaves. `at_once`: others take over now; else the same slot is expected back.
     fn close(&mut self, at_once: bool);

@@ -21,6 +21,15 @@ pub struct Settings {
     pub worker: String,
     /// Partitions of every topic keyed by task id.
     pub partitions: i32,
+    pub limits: TopicLimits,
+}
+
+/// The largest record each kind of topic takes, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct TopicLimits {
+    pub assignments: usize,
+    /// Events, decisions, snapshots: the least of theirs.
+    pub others: usize,
 }
 
 /// Idle, the loop looks around this often; whatever happens wakes it at once.
@@ -39,3 +48,6 @@ pub(super) const ABORTS_BEFORE_GIVING_UP: u32 = 3;
 pub(super) const BACK_OFF: Duration = Duration::from_millis(100);
 /// Partition counts are looked at this often.
 pub(super) const CHECK_PARTITIONS_EVERY: Duration = Duration::from_secs(60);
+/// While state is read whose schema an older version wrote, the registry is waited for this long, in such slices.
+pub(super) const LOOK_UP_PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const LOOK_UP_SLICE: Duration = Duration::from_millis(50);

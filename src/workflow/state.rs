@@ -131,20 +131,6 @@ pub enum StepStatus {
     Failed,
 }
 
-impl StepStatus {
-    /// The symbol on the wire.
-    #[must_use]
-    pub fn symbol(self) -> &'static str {
-        match self {
-            Self::Choosing => "CHOOSING",
-            Self::Assigned { .. } => "ASSIGNED",
-            Self::Accepted { .. } => "ACCEPTED",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Failed => "FAILED",
-        }
-    }
-}
-
 impl Workflow {
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&Step> {

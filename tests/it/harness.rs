@@ -2,8 +2,11 @@
 
 use super::support::agents::{self, Agents, Say};
 use super::support::llm::{Llm, Reply};
+use super::support::maven::Broker;
 use super::support::reaper::{self, Kept};
-use super::support::{Gate, Partitioner, Scratch, Secure, Send, Sender, Topic, get, post, read_all, stack, until};
+use super::support::{
+    Gate, Partitioner, Scratch, Secure, Send, Sender, Topic, get, post, read_all, register_schema, stack, until,
+};
 use rdkafka::producer::Producer as _;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -61,7 +64,7 @@ fn avro_is_read_back_by_the_registrys_schema() {
     let topic = scratch.create("in", 1, &[]);
     let schema = r#"{"type":"record","name":"R","fields":[{"name":"text","type":["null","string"],"default":null},
         {"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}},{"name":"kinds","type":{"type":"map","values":"int"}}]}"#;
-    let id = register_schema(&format!("{topic}-value"), schema);
+    let id = register_schema(scratch.stack, &format!("{topic}-value"), schema);
     // Union branch 1, "hi", zigzag of 5, one block with one entry "a" -> 1.
     let body = [2, 4, b'h', b'i', 10, 2, 2, b'a', 2, 0];
     let bytes: Vec<u8> = [0].into_iter().chain(id.to_be_bytes()).chain(body).collect();
@@ -209,6 +212,29 @@ fn the_secure_listeners_let_in_who_they_should() {
 }
 
 #[test]
+fn a_broker_of_ones_own_can_be_killed_frozen_and_brought_back() {
+    let mut broker = Broker::start().expect("Java and Maven are here");
+    broker.ready().unwrap();
+    let scratch = Scratch::on(broker.stack(), "own");
+    let topic = scratch.create("in", 1, &[]);
+    let send = || {
+        let impatient = [("message.timeout.ms", "2000")];
+        let sender = Sender::configured(&scratch.stack.bootstrap, Partitioner::Default, &impatient);
+        sender.try_all([Send::to(&topic).bytes("{}")]).remove(0)
+    };
+    assert_eq!(send(), Ok((0, 0)));
+    broker.freeze();
+    assert!(send().is_err(), "a frozen broker acknowledges nothing");
+    broker.thaw();
+    broker.ready().unwrap();
+    broker.kill();
+    assert!(send().is_err(), "a dead one neither");
+    broker.resume();
+    broker.ready().unwrap();
+    assert!(read_all(scratch.stack, &topic).first().is_some_and(|first| first.offset == 0), "what it had is there");
+}
+
+#[test]
 #[should_panic(expected = "the sun rises: not within 30ms. Seen last: stars")]
 fn a_wait_that_fails_says_what_it_saw() {
     until("the sun rises", Duration::from_millis(30), || Err::<(), _>("stars".into()))
@@ -257,11 +283,4 @@ fn nothing_outlives_the_tests() {
         let own = dir.path().join("own");
         until("its directory too", SOON, || if own.exists() { Err("still there".into()) } else { Ok(()) });
     }
-}
-
-fn register_schema(subject: &str, schema: &str) -> u32 {
-    let url = format!("{}/subjects/{subject}/versions", stack().registry);
-    let said = post(&url, &json!({ "schema": schema }), SOON).expect("the registry answers");
-    let said: Value = serde_json::from_str(&said.body).expect("the registry speaks JSON");
-    said["id"].as_u64().and_then(|id| u32::try_from(id).ok()).expect("it has an id")
 }

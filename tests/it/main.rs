@@ -4,4 +4,5 @@
 
 mod arrows;
 mod harness;
+mod python_agent;
 mod support;

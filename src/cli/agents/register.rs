@@ -3,7 +3,7 @@
 use super::table::Table;
 use crate::cli::Done;
 use crate::cli::context::{Context, WrongUse};
-use crate::cli::definition::compile;
+use crate::service::definition::compile;
 use crate::cli::output;
 use crate::contract::{
     CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TYPE, CONTENT_TYPE, Codec, ContractNames, Definition, RawRecord, RecordKind,

@@ -6,7 +6,7 @@ use crate::cli::args::SubmitArgs;
 use crate::cli::context::Context;
 use crate::cli::output::{self, Format};
 use crate::cli::records::Records;
-use crate::kafka::fault::KafkaFault;
+use crate::kafka::KafkaFault;
 use crate::kafka::tail::{Next, Start, Tail, Tailed};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use super::stack::{Secure, Stack, broker_answers, registry_answers};
 use super::wait::free_port;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const KAFKA: &str = "4.3.0";
@@ -34,6 +34,10 @@ pub(crate) struct Registry {
 
 /// Broker and registry on free ports.
 pub(crate) fn start() -> Result<Stack, String> {
+    for (tool, version) in [("java", "-version"), ("openssl", "version"), ("mvn", "-v")] {
+        let found = Command::new(tool).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        found.map_err(|e| format!("`{tool}` cannot be run: {e}"))?;
+    }
     let registry = Registry::start()?;
     let broker = Broker::start()?;
     registry.ready()?;

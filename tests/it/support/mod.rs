@@ -15,7 +15,7 @@ mod wait;
 
 pub(crate) use gate::Gate;
 pub(crate) use produce::{Partitioner, Send, Sender};
-pub(crate) use records::{Record, Topic, read_all};
+pub(crate) use records::{Record, Topic, encode, group_members, read_all, register_schema};
 pub(crate) use scratch::{Ran, Scratch, Worker};
 pub(crate) use stack::{Secure, Stack, stack};
 pub(crate) use wait::{Answer, get, heavy, post, until};

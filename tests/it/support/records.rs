@@ -2,13 +2,15 @@
 //! it from Baton's own code.
 
 use super::stack::Stack;
-use super::wait::{get, until};
+use super::wait::{get, post, until};
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::types::Value as Avro;
+use apache_avro::writer::datum::GenericDatumWriter;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -211,6 +213,13 @@ pub(crate) fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<i32, St
     }
 }
 
+/// A consumer group's state and how many members it has.
+pub(crate) fn group_members(stack: &Stack, group: &str) -> (String, usize) {
+    let client = reader(&stack.bootstrap, "read_committed");
+    let groups = client.fetch_group_list(Some(group), Duration::from_secs(5)).expect("the broker answers");
+    groups.groups().first().map_or_else(Default::default, |group| (group.state().to_owned(), group.members().len()))
+}
+
 fn decode(registry: &str, bytes: &[u8]) -> Value {
     match bytes {
         [0, a, b, c, d, body @ ..] => {
@@ -237,4 +246,41 @@ fn schema(registry: &str, id: u32) -> Option<Arc<Schema>> {
             Some(Arc::new(Schema::parse_str(text).expect("the registered schema is Avro")))
         })
         .clone()
+}
+
+/// Registers a schema as any client does and gives its id.
+#[track_caller]
+pub(crate) fn register_schema(stack: &Stack, subject: &str, schema: &str) -> u32 {
+    let url = format!("{}/subjects/{subject}/versions", stack.registry);
+    let said = post(&url, &json!({ "schema": schema }), Duration::from_secs(10)).expect("the registry answers");
+    let body: Value = serde_json::from_str(&said.body).expect("the registry speaks JSON");
+    body["id"].as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or_else(|| panic!("{subject}: {body}"))
+}
+
+/// A value in the registry's wire format by the latest schema of a subject, written by the stock Avro writer.
+#[track_caller]
+pub(crate) fn encode(stack: &Stack, subject: &str, value: &Value) -> Vec<u8> {
+    let (_, body) =
+        get(&format!("{}/subjects/{subject}/versions/latest", stack.registry)).expect("the registry answers");
+    let latest: Value = serde_json::from_str(&body).expect("the registry speaks JSON");
+    let id = latest["id"].as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or_else(|| panic!("{subject}: {body}"));
+    let schema = schema(&stack.registry, id).expect("the registry has what it lists");
+    let value = avro(value).resolve(&schema).expect("the value fits the schema");
+    let writer = GenericDatumWriter::builder(&schema).build().expect("a writer is built");
+    let datum = writer.write_value_to_vec(value).expect("a resolved value is written");
+    [0].into_iter().chain(id.to_be_bytes()).chain(datum).collect()
+}
+
+/// JSON as Avro's own types; resolving them against a schema makes records, enums and unions of them.
+fn avro(value: &Value) -> Avro {
+    match value {
+        Value::Null => Avro::Null,
+        Value::Bool(value) => Avro::Boolean(*value),
+        Value::Number(number) => {
+            number.as_i64().map_or_else(|| Avro::Double(number.as_f64().unwrap_or(0.0)), Avro::Long)
+        }
+        Value::String(text) => Avro::String(text.clone()),
+        Value::Array(items) => Avro::Array(items.iter().map(avro).collect()),
+        Value::Object(fields) => Avro::Map(fields.iter().map(|(name, value)| (name.clone(), avro(value))).collect()),
+    }
 }

@@ -92,7 +92,7 @@ fn find() -> Result<Stack, String> {
         "These tests need a real Kafka and a schema registry. Tried:\n{}\nProvide one of:\n\
          - BATON_TEST_KAFKA=host:port and BATON_TEST_REGISTRY=http://host:port of ones that run\n\
          - a Docker engine that has or can pull {} and {}\n\
-         - Java 17 or later and Maven (Debian: apt-get install openjdk-17-jre-headless maven), which fetch {} once",
+         - Java 17 or later, Maven and OpenSSL (Debian: apt-get install openjdk-17-jre-headless maven openssl), which fetch {} once",
         tried.join("\n"),
         containers::KAFKA,
         containers::REGISTRY,

@@ -8,7 +8,7 @@ use std::time::Instant;
 ///
 /// # Errors
 /// The registry cannot be asked what a contract's name stands for.
-pub(super) async fn compile(
+pub async fn compile(
     key: &str,
     wire: &AgentDefinition,
     names: &ContractNames,

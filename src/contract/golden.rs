@@ -1,0 +1,379 @@
+//! Bytes kept in the repository, written by another Avro implementation (fastavro): what was written by an
+//! earlier version, or by a later one, must always be read. `v1` is a record of each kind with its schema of
+//! version 1; `newer` has one field more in every record and one symbol more in every enum, and uses them.
+//!
+//! When a schema changes, keep its directory as it is and add `v2.avsc`: every version kept is checked.
+
+use super::schema::{AvroReader, BodyFault};
+use super::*;
+use apache_avro::Schema;
+use apache_avro::schema_compatibility::SchemaCompatibility;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+const T: i64 = 1_700_000_000_123;
+
+fn directory(kind: RecordKind) -> PathBuf {
+    let mut name = String::new();
+    for c in kind.name().chars() {
+        if c.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(c.to_ascii_lowercase());
+    }
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).join(name)
+}
+
+fn read_golden<R: WireRecord>(version: &str) -> (R, Vec<u8>) {
+    let at = directory(R::KIND).join(version);
+    let schema = std::fs::read_to_string(at.with_extension("avsc")).unwrap();
+    let bytes = std::fs::read(at.with_extension("bin")).unwrap();
+    let record = AvroReader::parse(&schema).unwrap().read(&bytes);
+    (record.unwrap_or_else(|fault| panic!("{} {version}: {fault:?}", R::KIND)), bytes)
+}
+
+/// `sample` is what `v1` holds, `later` what this build makes of `newer`.
+fn check<R: WireRecord + PartialEq + Debug>(sample: &R, later: &R) {
+    let (read, bytes) = read_golden::<R>("v1");
+    assert_eq!(&read, sample);
+    assert_eq!(wire::encode(1, sample)[5..], bytes, "{} is written otherwise than kept", R::KIND);
+    assert_eq!(&read_golden::<R>("newer").0, later);
+}
+
+fn limits() -> Limits {
+    Limits { max_hops: Some(3), max_attempts: Some(4), max_tokens: Some(5), max_cost_micros: Some(6) }
+}
+
+fn task() -> TaskSubmitted {
+    TaskSubmitted {
+        task_id: "t-1".into(),
+        kind: Some("report".into()),
+        objective: "Sum it up".into(),
+        input: Some("{\"a\":1}".into()),
+        input_contract: Some("numbers".into()),
+        priority: 7,
+        deadline: Some(T + 1),
+        not_before: Some(T + 2),
+        plan: Some(vec![PlannedStep {
+            step_id: "s.1".into(),
+            objective: "Add".into(),
+            depends_on: vec!["s.0".into()],
+            agent_name: Some("adder".into()),
+            capability: Some("sum".into()),
+            input: Some("1".into()),
+            input_contract: Some("n".into()),
+            output_contract: Some("m".into()),
+            require_approval: true,
+            timeout_ms: Some(5000),
+            max_attempts: Some(2),
+        }]),
+        mode: Mode::Route,
+        agents: vec!["adder".into()],
+        on_step_failure: OnStepFailure::Continue,
+        require_approval: true,
+        explore: false,
+        labels: [("team".to_owned(), "a".to_owned())].into(),
+        limits: Some(limits()),
+        correlation_id: Some("c".into()),
+        parent_task_id: Some("p".into()),
+        submitted_by: Some("me".into()),
+        submitted_at: Some(T),
+    }
+}
+
+fn usage() -> Usage {
+    Usage { input_tokens: 11, output_tokens: 12, cost_micros: 13 }
+}
+
+#[test]
+fn tasks_of_other_versions_are_read() {
+    let later = TaskSubmitted { mode: Mode::Unknown, on_step_failure: OnStepFailure::Unknown, ..task() };
+    check(&task(), &later);
+}
+
+#[test]
+fn definitions_of_other_versions_are_read() {
+    let format = |format: &str, contract: &str| Format { format: format.into(), contract: contract.into() };
+    let sample = AgentDefinition {
+        capabilities: vec!["sum".into()],
+        input: format("application/json", "numbers"),
+        output: format("text/plain", "total"),
+        performance: Performance {
+            average_latency: "200ms".into(),
+            success_rate: "98%".into(),
+            specialization: vec!["maths".into()],
+        },
+        version: "2.1.0".into(),
+        examples: vec![Example { text: "1+1".into(), capability: Some("sum".into()) }],
+        endpoint: Some("http://a/".into()),
+        max_concurrency: Some(4),
+        cost_micros_per_task: Some(9),
+        idempotent: false,
+        require_approval: true,
+        owner: Some("me".into()),
+        labels: [("team".to_owned(), "a".to_owned())].into(),
+        ..AgentDefinition::new("Adder", "Adds.")
+    };
+    check(&sample, &sample);
+}
+
+#[test]
+fn heartbeats_of_other_versions_are_read() {
+    let sample = AgentHeartbeat {
+        agent_name: "Adder".into(),
+        instance: "i-1".into(),
+        version: "2.1.0".into(),
+        in_flight: 3,
+        capacity: 4,
+        time: T,
+    };
+    check(&sample, &sample);
+}
+
+#[test]
+fn assignments_of_other_versions_are_read() {
+    let sample = Assignment {
+        assignment_id: "t-1~0-7~1~1".into(),
+        task_id: "t-1".into(),
+        step_id: "1".into(),
+        agent_name: "Adder".into(),
+        agent_version: "2.1.0".into(),
+        attempt: 1,
+        effect_key: "t-1~0-7~1".into(),
+        objective: "Sum it up".into(),
+        input: Some("{\"a\":1}".into()),
+        context: vec![ContextItem { step_id: "0".into(), agent_name: "Reader".into(), output: "1".into() }],
+        output_contract: Some("total".into()),
+        priority: 7,
+        attempt_deadline: Some(T + 1),
+        task_deadline: Some(T + 2),
+        feedback: Some("too short".into()),
+        report_url: Some("http://b/".into()),
+    };
+    check(&sample, &sample);
+}
+
+#[test]
+fn reports_of_other_versions_are_read() {
+    let sample = |status, class| AgentReport {
+        instance: Some("i-1".into()),
+        output: Some("2".into()),
+        progress: Some(0.5),
+        message: Some("oh".into()),
+        error: Some(ReportError {
+            class,
+            code: Some("E1".into()),
+            message: "no key".into(),
+            retry_after_ms: Some(100),
+        }),
+        usage: Some(usage()),
+        time: Some(T),
+        ..AgentReport::new("t-1", "t-1~0-7~1~1", "Adder", status)
+    };
+    check(&sample(ReportStatus::Failed, ErrorClass::Auth), &sample(ReportStatus::Unknown, ErrorClass::Unknown));
+}
+
+#[test]
+fn decisions_of_other_versions_are_read() {
+    let sample = RoutingDecision {
+        decision_id: "t-1~0-7~q1".into(),
+        task_id: "t-1".into(),
+        step_id: Some("1".into()),
+        question: 1,
+        choice: Choice::Agent,
+        chosen: Some("Adder".into()),
+        by: SettledBy::Llm,
+        confidence: Some(0.75),
+        reason: "It adds.".into(),
+        candidates: vec![Candidate {
+            agent_name: "Adder".into(),
+            version: "2.1.0".into(),
+            score: Some(0.5),
+            factors: [("text".to_owned(), 0.25)].into(),
+            excluded: Some("busy".into()),
+        }],
+        degraded: true,
+        degraded_reason: Some("low_confidence".into()),
+        strategy: "default".into(),
+        variant: Some("b".into()),
+        propensity: Some(0.125),
+        prompt_version: Some("p1".into()),
+        attempts: vec![Attempt {
+            provider: "x".into(),
+            model: "m".into(),
+            answer: "{}".into(),
+            verdict: "valid".into(),
+            millis: 21,
+            input_tokens: 22,
+            output_tokens: 23,
+        }],
+        overhead_micros: 24,
+        decided_at: T,
+    };
+    let later = RoutingDecision { choice: Choice::Unknown, by: SettledBy::Unknown, ..sample.clone() };
+    check(&sample, &later);
+}
+
+#[test]
+fn events_of_other_versions_are_read() {
+    let sample = |kind| TaskEvents {
+        task_id: "t-1".into(),
+        first_sequence: 4,
+        at: T,
+        facts: vec![Fact {
+            kind,
+            step_id: Some("1".into()),
+            assignment_id: Some("t-1~0-7~1~1".into()),
+            agent_name: Some("Adder".into()),
+            decision_id: Some("d".into()),
+            attempt: Some(1),
+            actor: Some("me".into()),
+            reason: Some("r".into()),
+            detail: Some("{}".into()),
+        }],
+    };
+    check(&sample(FactType::StepAssigned), &sample(FactType::Unknown));
+}
+
+#[test]
+fn completions_of_other_versions_are_read() {
+    let sample = |outcome, status| Completion {
+        task_id: "t-1".into(),
+        run: 2,
+        outcome,
+        reason: "budget_hops".into(),
+        message: "Too many.".into(),
+        result: Some("2".into()),
+        steps: vec![CompletedStep {
+            step_id: "1".into(),
+            agent_name: "Adder".into(),
+            status,
+            attempts: 2,
+            duration_ms: 31,
+        }],
+        hops: 3,
+        usage: usage(),
+        correlation_id: Some("c".into()),
+        submitted_at: Some(T - 1),
+        completed_at: T,
+    };
+    check(&sample(Outcome::Partial, StepStatus::Succeeded), &sample(Outcome::Unknown, StepStatus::Unknown));
+}
+
+#[test]
+fn snapshots_of_other_versions_are_read() {
+    let content_hash: Vec<u8> = (0..16).collect();
+    let skeleton = |phase, status| Skeleton {
+        accepted_partition: 5,
+        accepted_offset: 7,
+        content_hash: content_hash.clone(),
+        phase,
+        outcome: Some(Outcome::Expired),
+        submitted_at: T + 9,
+        deadline: T + 5,
+        last_question: 2,
+        last_fact: 9,
+        last_at: T,
+        used: Used { hops: 1, attempts: 2, input_tokens: 3, output_tokens: 4, cost_micros: 5 },
+        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
+        choices: vec![OpenChoice {
+            step_id: "2".into(),
+            question: 2,
+            set: vec!["Adder".into()],
+            offers_done: true,
+            tries: 1,
+            deadline: Some(T + 1),
+            refused: vec!["Reader".into()],
+        }],
+        steps: vec![Step {
+            step_id: "1".into(),
+            status,
+            agent_name: "Adder".into(),
+            agent_version: "2.1.0".into(),
+            attempt: 1,
+            by_contract: true,
+            declined_by: vec!["Reader".into()],
+            assigned_at: Some(T + 1),
+            accept_by: Some(T + 2),
+            done_by: Some(T + 3),
+            progress_at: Some(T + 4),
+            ended_at: Some(T + 5),
+        }],
+    };
+    let sample = |phase, status, task, outcome| Snapshot {
+        skeleton: Some(skeleton(phase, status)),
+        task: Some(task),
+        payload: Some(StepPayload { input: Some("1".into()), output: Some("2".into()) }),
+        receipt: Some(Receipt { content_hash: content_hash.clone(), outcome, ended_at: T }),
+    };
+    let later_task = TaskSubmitted { mode: Mode::Unknown, on_step_failure: OnStepFailure::Unknown, ..task() };
+    check(
+        &sample(Phase::Ended, StepStatus::Accepted, task(), Outcome::Succeeded),
+        &sample(Phase::Unknown, StepStatus::Unknown, later_task, Outcome::Unknown),
+    );
+}
+
+#[test]
+fn every_schema_reads_and_is_read_by_every_version_kept() {
+    for kind in RecordKind::ALL {
+        let mut kept = 0;
+        for file in std::fs::read_dir(directory(kind)).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if !(name.starts_with('v') && name.ends_with(".avsc")) {
+                continue;
+            }
+            kept += 1;
+            let version = Schema::parse_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            SchemaCompatibility::can_read(&version, kind.schema())
+                .unwrap_or_else(|error| panic!("{kind} cannot read its {name}: {error}"));
+            // Only snapshots are read by nobody but a later version of ourselves.
+            if kind != RecordKind::Snapshot {
+                SchemaCompatibility::can_read(kind.schema(), &version)
+                    .unwrap_or_else(|error| panic!("{name} of {kind} cannot read the current one: {error}"));
+            }
+        }
+        assert!(kept > 0, "no version of {kind} is kept");
+    }
+}
+
+#[test]
+fn bytes_cut_short_or_with_more_behind_are_no_record() {
+    fn check<R: WireRecord + DeserializeOwned + Debug>() {
+        let bytes = std::fs::read(directory(R::KIND).join("v1.bin")).unwrap();
+        let reader = AvroReader::parse(R::KIND.schema_text()).unwrap();
+        for end in 0..bytes.len() {
+            assert!(matches!(reader.read::<R>(&bytes[..end]), Err(BodyFault::Bytes(_))), "{} cut at {end}", R::KIND);
+        }
+        let longer = [&bytes[..], b"\0"].concat();
+        assert!(matches!(reader.read::<R>(&longer), Err(BodyFault::Bytes(_))), "{} with a byte more", R::KIND);
+    }
+    check::<TaskSubmitted>();
+    check::<AgentReport>();
+    check::<AgentDefinition>();
+    check::<AgentHeartbeat>();
+    check::<Snapshot>();
+}
+
+/// Not a bound but a tripwire, wide enough for a debug build on a busy machine: a schema resolved anew for each
+/// record, the mistake this guards against, costs fifty times as much.
+#[test]
+fn a_record_is_written_and_read_in_little_time() {
+    const ROUNDS: u32 = 2_000;
+    let (task, reader) = (task(), AvroReader::parse(RecordKind::TaskSubmitted.schema_text()).unwrap());
+    let bytes = wire::encode(1, &task);
+    let start = std::time::Instant::now();
+    for _ in 0..ROUNDS {
+        let written = wire::encode(1, std::hint::black_box(&task));
+        assert_eq!(written.len(), bytes.len());
+    }
+    let written = start.elapsed() / ROUNDS;
+    let start = std::time::Instant::now();
+    for _ in 0..ROUNDS {
+        std::hint::black_box(reader.read::<TaskSubmitted>(&bytes[5..]).unwrap());
+    }
+    let read = start.elapsed() / ROUNDS;
+    let much = std::time::Duration::from_micros(500);
+    assert!(written < much && read < much, "written in {written:?}, read in {read:?}");
+}

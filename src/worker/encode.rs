@@ -1,0 +1,388 @@
+//! From what was staged to records: the core's words become the contract's.
+
+use super::directory::assignment_topic;
+use super::snapshot::signed;
+use super::{Outgoing, Record, Settings};
+use crate::contract::{
+    self as wire, Assignment, Attempt, Candidate, Codec, CompletedStep, Completion, ContextItem, FactType,
+    RoutingDecision, TaskEvents, WireRecord, home_partition, rfc3339,
+};
+use crate::partition::{AssignmentOut, CompletionOut, Dead, Ending, FactsOut, Output, Part, PartKey, TaskRef};
+use crate::workflow::{AssignmentId, Choice, Decision, Event, Fact, Outcome, TimerKind, Timestamp};
+use serde_json::json;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The one strategy there is.
+const STRATEGY: &str = "default";
+
+/// Topic names and what else every record needs, made once.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    pub(super) codec: Arc<Codec>,
+    prefix: String,
+    worker: String,
+    partitions: i32,
+    decisions: Arc<str>,
+    events: Arc<str>,
+    completions: Arc<str>,
+    pub(super) state: Arc<str>,
+    pub(super) inputs: [Arc<str>; crate::partition::INPUTS],
+    source: String,
+    /// The last moment that was put in words: most records of a batch share one.
+    spelled: RefCell<(Timestamp, Rc<str>)>,
+}
+
+/// One record's beginning: where it goes and under which headers.
+struct Envelope<'a> {
+    topic: Arc<str>,
+    partition: i32,
+    task: &'a TaskRef,
+    ce_id: String,
+    at: Timestamp,
+    origin: usize,
+}
+
+impl Encoder {
+    pub(super) fn new(codec: Arc<Codec>, settings: &Settings, inputs: [Arc<str>; crate::partition::INPUTS]) -> Self {
+        let topic = |name: &str| -> Arc<str> { format!("{}.{name}", settings.prefix).into() };
+        Self {
+            codec,
+            prefix: settings.prefix.clone(),
+            worker: settings.worker.clone(),
+            partitions: settings.partitions,
+            decisions: topic("routing-decisions"),
+            events: topic("task-events"),
+            completions: topic("completions"),
+            state: topic("task-state"),
+            inputs,
+            source: format!("baton/{}/orchestrator", settings.prefix),
+            spelled: RefCell::new((Timestamp(0), rfc3339(0).into())),
+        }
+    }
+
+    /// The partition a task lives on.
+    pub(super) fn home(&self, task_id: &str) -> i32 {
+        home_partition(task_id, self.partitions)
+    }
+
+    /// A record of a task. `overhead_micros` is what Baton itself took for a decision; `spread` picks the partition of an
+    /// assignment.
+    pub(super) fn output(
+        &self,
+        output: &Output,
+        partition: i32,
+        origin: usize,
+        overhead_micros: i64,
+        spread: impl FnOnce(&str) -> i32,
+    ) -> Outgoing {
+        let envelope = |topic: &Arc<str>, task, ce_id, at| Envelope {
+            topic: Arc::clone(topic),
+            partition,
+            task,
+            ce_id,
+            at,
+            origin,
+        };
+        match output {
+            Output::Assignment(assignment) => {
+                let topic: Arc<str> = assignment_topic(&self.prefix, &assignment.assigned.chosen.topic_name).into();
+                let (record, id) = assignment_of(assignment);
+                let partition = spread(&topic);
+                let envelope = envelope(&topic, &assignment.task, id, assignment.at);
+                self.record(Envelope { partition, ..envelope }, &record)
+            }
+            Output::Decision { task, decision, at } => {
+                let record = decision_of(task, decision, *at, overhead_micros);
+                self.record(envelope(&self.decisions, task, record.decision_id.clone(), *at), &record)
+            }
+            Output::Facts(facts) => {
+                let record = facts_of(facts);
+                let id = format!("{}~{}~f{}", facts.task.task_id, facts.task.accepted, facts.first_sequence);
+                self.record(envelope(&self.events, &facts.task, id, Timestamp(record.at)), &record)
+            }
+            Output::Completion(completion) => {
+                let (record, id) = self.completion_of(completion);
+                self.record(envelope(&self.completions, &completion.task, id, completion.completed_at), &record)
+            }
+        }
+    }
+
+    fn record<T: WireRecord>(&self, envelope: Envelope<'_>, record: &T) -> Outgoing {
+        let Envelope { topic, partition, task, ce_id, at, origin } = envelope;
+        let described = wire::Envelope {
+            id: &ce_id,
+            kind: T::KIND,
+            source: &self.source,
+            time: &self.time(at),
+            traceparent: task.traceparent.as_deref(),
+        };
+        let headers = described.headers().into_iter().map(owned_header).collect();
+        let (key, value) = (Some(task.task_id.as_bytes().to_vec()), Some(self.codec.encode(record)));
+        Outgoing { topic, partition, key, value, headers, timestamp: None, origin }
+    }
+
+    fn time(&self, at: Timestamp) -> Rc<str> {
+        let mut spelled = self.spelled.borrow_mut();
+        if spelled.0 != at {
+            *spelled = (at, rfc3339(at.0).into());
+        }
+        Rc::clone(&spelled.1)
+    }
+
+    /// One part of a snapshot; none deletes it.
+    pub(super) fn part(&self, key: &PartKey, part: Option<&Part>, partition: i32, origin: usize) -> Outgoing {
+        Outgoing {
+            topic: Arc::clone(&self.state),
+            partition,
+            key: Some(key.as_str().as_bytes().to_vec()),
+            value: part.map(|part| self.codec.encode(&super::snapshot::to_wire(part))),
+            headers: Vec::new(),
+            timestamp: None,
+            origin,
+        }
+    }
+
+    /// A record on its way home, as it is, with where it arrived first.
+    pub(super) fn forward(&self, record: &Record, to: i32, origin: usize) -> Outgoing {
+        let mut headers = owned_headers(record);
+        let arrived = wire::arrived(record.partition, record.offset);
+        headers.push((wire::ARRIVED.into(), Some(arrived.into_bytes())));
+        Outgoing {
+            topic: Arc::clone(&self.inputs[record.input]),
+            partition: to,
+            key: record.key.clone(),
+            value: record.value.clone(),
+            headers,
+            timestamp: Some(record.timestamp),
+            origin,
+        }
+    }
+
+    /// A record refused: its own bytes, and why.
+    pub(super) fn dead(&self, record: &Record, dead: &Dead, now: Timestamp, origin: usize) -> Outgoing {
+        let topic = &self.inputs[record.input];
+        let mut headers = owned_headers(record);
+        let refusal = wire::Refusal::new(dead.reason, dead.detail.clone());
+        let from = wire::DeadFrom {
+            topic,
+            partition: record.partition,
+            offset: record.offset,
+            worker: &self.worker,
+            now_ms: now.0,
+        };
+        headers.extend(wire::dead_letter(&refusal, &from).into_iter().map(owned_header));
+        Outgoing {
+            topic: format!("{topic}.dlq").into(),
+            partition: record.partition,
+            key: record.key.clone(),
+            value: record.value.clone(),
+            headers,
+            timestamp: Some(record.timestamp),
+            origin,
+        }
+    }
+
+    fn completion_of(&self, out: &CompletionOut) -> (Completion, String) {
+        let (outcome, reason, id) = match &out.ending {
+            Ending::Ended { outcome, reason } => {
+                let outcome = match outcome {
+                    Outcome::Succeeded => wire::Outcome::Succeeded,
+                    Outcome::Failed => wire::Outcome::Failed,
+                    Outcome::Expired => wire::Outcome::Expired,
+                };
+                (outcome, reason.clone(), format!("{}~{}~run1", out.task.task_id, out.task.accepted))
+            }
+            Ending::Rejected { reason, code, input, partition, offset } => {
+                let place = format!("{}-{partition}-{offset}", self.inputs[*input]);
+                let code = code.map_or_else(|| reason.as_str().to_ascii_lowercase(), str::to_owned);
+                (wire::Outcome::Rejected, code, format!("{}~{place}~rejected", out.task.task_id))
+            }
+        };
+        let message = match &out.ending {
+            Ending::Ended { .. } => out.message.clone(),
+            Ending::Rejected { input, partition, offset, .. } => {
+                let topic = &self.inputs[*input];
+                format!("{} (dead letter in {topic}.dlq: record {partition}/{offset} of {topic})", out.message)
+            }
+        };
+        let steps = out.steps.iter().map(|step| CompletedStep {
+            step_id: step.step_id.to_string(),
+            agent_name: step.agent_name.to_string(),
+            status: super::snapshot::status_to_wire(step.status),
+            attempts: signed(step.attempts),
+            duration_ms: step.duration_ms,
+        });
+        let record = Completion {
+            task_id: out.task.task_id.to_string(),
+            run: 1,
+            outcome,
+            reason,
+            message,
+            result: out.result.as_ref().map(|result| result.text().to_owned()),
+            steps: steps.collect(),
+            hops: signed(out.hops),
+            usage: out.usage.into(),
+            correlation_id: out.correlation_id.clone(),
+            submitted_at: Some(out.submitted_at.0),
+            completed_at: out.completed_at.0,
+        };
+        (record, id)
+    }
+}
+
+fn owned_header((key, value): wire::Header<'_>) -> (Cow<'static, str>, Option<Vec<u8>>) {
+    (key.into(), Some(value.into_owned().into_bytes()))
+}
+
+fn owned_headers(record: &Record) -> Vec<(Cow<'static, str>, Option<Vec<u8>>)> {
+    record.headers.iter().map(|(key, value)| (Cow::Owned(key.clone()), value.clone())).collect()
+}
+
+fn decision_id(task: &TaskRef, question: u32) -> String {
+    format!("{}~{}~q{question}", task.task_id, task.accepted)
+}
+
+fn assignment_of(out: &AssignmentOut) -> (Assignment, String) {
+    let AssignmentOut { task, submitted, assigned, .. } = out;
+    let (task_id, step_id) = (&*task.task_id, &*assigned.step_id);
+    let id = AssignmentId { task_id, accepted: task.accepted, step_id, attempt: assigned.attempt };
+    let assignment_id = id.to_string();
+    let context = out.context.iter().map(|(step_id, agent_name, output)| ContextItem {
+        step_id: step_id.to_string(),
+        agent_name: agent_name.to_string(),
+        output: output.text().to_owned(),
+    });
+    let record = Assignment {
+        assignment_id: assignment_id.clone(),
+        task_id: task_id.to_owned(),
+        step_id: step_id.to_owned(),
+        agent_name: assigned.chosen.agent_name.clone(),
+        agent_version: assigned.chosen.version.clone(),
+        attempt: signed(assigned.attempt),
+        effect_key: id.effect_key(),
+        objective: submitted.objective.clone(),
+        input: out.input.as_ref().map(|input| input.text().to_owned()),
+        context: context.collect(),
+        output_contract: assigned.chosen.output_contract.clone(),
+        priority: i32::from(submitted.priority),
+        attempt_deadline: Some(assigned.attempt_deadline.0),
+        task_deadline: Some(out.task_deadline.0),
+        feedback: None,
+        report_url: None,
+    };
+    (record, assignment_id)
+}
+
+fn decision_of(task: &TaskRef, decision: &Decision, at: Timestamp, overhead_micros: i64) -> RoutingDecision {
+    let settled = &decision.settled;
+    RoutingDecision {
+        decision_id: decision_id(task, decision.question),
+        task_id: task.task_id.to_string(),
+        step_id: (settled.choice != Choice::Done).then(|| decision.step_id.to_string()),
+        question: signed(decision.question),
+        choice: (&settled.choice).into(),
+        chosen: settled.chosen.as_ref().map(|chosen| chosen.agent_name.clone()),
+        by: settled.by.into(),
+        confidence: settled.confidence,
+        reason: settled.reason.clone(),
+        candidates: settled.candidates.iter().map(Candidate::from).collect(),
+        degraded: settled.degraded.is_some(),
+        degraded_reason: settled.degraded.clone(),
+        strategy: STRATEGY.to_owned(),
+        variant: None,
+        propensity: None,
+        prompt_version: decision.prompt_version.clone(),
+        attempts: decision.attempts.iter().map(Attempt::from).collect(),
+        overhead_micros,
+        decided_at: at.0,
+    }
+}
+
+fn facts_of(out: &FactsOut) -> TaskEvents {
+    TaskEvents {
+        task_id: out.task.task_id.to_string(),
+        first_sequence: i64::try_from(out.first_sequence).unwrap_or(i64::MAX),
+        at: out.events.last().map_or(0, |event| event.at.0),
+        facts: out.events.iter().map(|event| fact_of(&out.task, event)).collect(),
+    }
+}
+
+fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
+    let of_step = |kind, step_id: &Arc<str>| wire::Fact { step_id: Some(step_id.to_string()), ..wire::Fact::new(kind) };
+    match &event.fact {
+        Fact::TaskAccepted(acceptance) => {
+            let detail = json!({"partition": acceptance.accepted.partition, "offset": acceptance.accepted.offset});
+            wire::Fact { detail: Some(detail.to_string()), ..wire::Fact::new(FactType::TaskAccepted) }
+        }
+        Fact::AgentAsked { question, step_id, set, tries, .. } => wire::Fact {
+            decision_id: Some(decision_id(task, *question)),
+            detail: Some(json!({"set": **set, "tries": tries}).to_string()),
+            ..of_step(FactType::AgentAsked, step_id)
+        },
+        Fact::AgentChosen(decision) => {
+            let choice = match &decision.settled.choice {
+                Choice::Agent(_) => "AGENT",
+                Choice::None => "NONE",
+                Choice::Done => "DONE",
+            };
+            wire::Fact {
+                step_id: (decision.settled.choice != Choice::Done).then(|| decision.step_id.to_string()),
+                agent_name: decision.settled.chosen.as_ref().map(|chosen| chosen.agent_name.clone()),
+                decision_id: Some(decision_id(task, decision.question)),
+                reason: Some(choice.to_owned()),
+                ..wire::Fact::new(FactType::AgentChosen)
+            }
+        }
+        Fact::StepAssigned(assigned) => {
+            let (task_id, step_id) = (&*task.task_id, &*assigned.step_id);
+            let id = AssignmentId { task_id, accepted: task.accepted, step_id, attempt: assigned.attempt };
+            wire::Fact {
+                assignment_id: Some(id.to_string()),
+                agent_name: Some(assigned.chosen.agent_name.clone()),
+                attempt: Some(signed(assigned.attempt)),
+                ..of_step(FactType::StepAssigned, &assigned.step_id)
+            }
+        }
+        Fact::StepAccepted { step_id, .. } => of_step(FactType::StepAccepted, step_id),
+        Fact::StepProgressed { step_id, progress, message } => {
+            let detail = json!({"progress": progress, "message": message}).to_string();
+            wire::Fact { detail: Some(detail), ..of_step(FactType::StepProgressed, step_id) }
+        }
+        Fact::StepSucceeded { step_id, .. } => of_step(FactType::StepSucceeded, step_id),
+        Fact::StepFailed { step_id, class, message, .. } => {
+            failed(of_step(FactType::StepFailed, step_id), class.symbol(), Some(message))
+        }
+        Fact::StepDeclined { step_id, message, .. } => {
+            failed(of_step(FactType::StepFailed, step_id), "DECLINED", message.as_ref())
+        }
+        Fact::StepNeedsInput { step_id, message, .. } => {
+            failed(of_step(FactType::StepFailed, step_id), "INPUT_REQUIRED", message.as_ref())
+        }
+        Fact::StepTimedOut { step_id, timer } => {
+            let wait = match timer {
+                TimerKind::AcceptBy { .. } => "not_accepted",
+                TimerKind::DoneBy { .. } | TimerKind::TaskDeadline => "not_done",
+            };
+            failed(of_step(FactType::StepTimedOut, step_id), wait, None)
+        }
+        Fact::OutputRejected { step_id, reason, .. } => {
+            failed(of_step(FactType::OutputRejected, step_id), reason, None)
+        }
+        Fact::TaskEnded(end) => {
+            let detail = json!({"outcome": end.outcome.symbol(), "message": end.message}).to_string();
+            wire::Fact {
+                reason: Some(end.reason.clone()),
+                detail: Some(detail),
+                ..wire::Fact::new(FactType::TaskEnded)
+            }
+        }
+    }
+}
+
+fn failed(fact: wire::Fact, reason: &str, message: Option<&String>) -> wire::Fact {
+    let detail = message.map(|message| json!({"message": message}).to_string());
+    wire::Fact { reason: Some(reason.to_owned()), detail, ..fact }
+}

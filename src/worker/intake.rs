@@ -1,0 +1,242 @@
+//! From records to arrivals: whose it is, whether it is at home, what it says.
+//!
+//! What cannot be decided yet (a schema or a contract's name nobody has looked up) holds its partition of that input
+//! until it can; records behind it wait in order, and nothing is a dead letter because a registry is away.
+
+use super::Record;
+use super::encode::Encoder;
+use crate::contract::{
+    ARRIVED, Contract, ContractNames, IngressLimits, NameLookup, RawRecord, TRACEPARENT, TaskDraft, Undecided,
+    is_traceparent,
+};
+use crate::partition::{Arrival, Refusal, Source, What};
+use crate::selection::CompiledSchema;
+use crate::workflow::{Input, Payload, Position, Reason, Submission, Task, Timestamp};
+use rustc_hash::FxHashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Numbers of the input topics.
+pub const TASKS: usize = 0;
+pub const STATUS: usize = 1;
+
+/// What must be looked up in the registry before a record can be decided.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    Schema(u32),
+    Contract(String),
+}
+
+/// Looks things up beside the loop: the answer goes into the caches, and the worker is woken. Asked again for the same
+/// while it is under way, it does nothing.
+pub trait Lookups: Send {
+    fn want(&self, need: Need);
+}
+
+pub(super) struct Intake {
+    names: Arc<ContractNames>,
+    lookups: Box<dyn Lookups>,
+    limits: IngressLimits,
+    /// Records that wait, by input and partition, and what the first of them waits for.
+    held: BTreeMap<(usize, i32), (Need, VecDeque<Record>)>,
+    /// Schemas that tasks brought, by their text.
+    compiled: RefCell<FxHashMap<String, Result<CompiledSchema, String>>>,
+}
+
+const MAX_COMPILED: usize = 1_000;
+
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intake").field("held", &self.held.len()).finish_non_exhaustive()
+    }
+}
+
+impl Intake {
+    pub(super) fn new(names: Arc<ContractNames>, lookups: Box<dyn Lookups>, payload_bytes: usize) -> Self {
+        Self {
+            names,
+            lookups,
+            limits: IngressLimits { payload_bytes },
+            held: BTreeMap::new(),
+            compiled: RefCell::default(),
+        }
+    }
+
+    /// Has a schema looked up.
+    pub(super) fn look_up(&self, id: u32) {
+        self.lookups.want(Need::Schema(id));
+    }
+
+    /// Forgets what was held: its partitions went away and will be read again.
+    pub(super) fn clear(&mut self) {
+        self.held.clear();
+    }
+
+    pub(super) fn holds(&self, input: usize, partition: i32) -> bool {
+        self.held.contains_key(&(input, partition))
+    }
+
+    /// What is waited for, in words, for whoever asks why nothing moves.
+    pub(super) fn waits_for(&self) -> Option<String> {
+        self.held.values().next().map(|(need, _)| match need {
+            Need::Schema(id) => format!("schema {id} of the registry"),
+            Need::Contract(name) => format!("contract {name:?} of the registry"),
+        })
+    }
+
+    /// Records that were held and can now be decided, in order, before anything newer of their partition.
+    pub(super) fn released(&mut self, encoder: &Encoder, most: usize, into: &mut Vec<(Record, Arrival)>) {
+        for place in self.held.keys().copied().collect::<Vec<_>>() {
+            let Some((_, mut records)) = self.held.remove(&place) else { continue };
+            while let Some(record) = records.pop_front() {
+                if into.len() >= most {
+                    // Not for a need: the batch is full. The need it had is met, asking for it again costs nothing.
+                    let need = Need::Schema(0);
+                    records.push_front(record);
+                    self.held.insert(place, (need, records));
+                    break;
+                }
+                match self.decide(encoder, &record) {
+                    Ok(arrival) => into.push((record, arrival)),
+                    Err(need) => {
+                        self.lookups.want(need.clone());
+                        records.push_front(record);
+                        self.held.insert(place, (need, records));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The arrival a record is, or none: it is held.
+    pub(super) fn take(&mut self, encoder: &Encoder, record: Record) -> Option<(Record, Arrival)> {
+        let place = (record.input, record.partition);
+        if let Some((_, records)) = self.held.get_mut(&place) {
+            records.push_back(record);
+            return None;
+        }
+        match self.decide(encoder, &record) {
+            Ok(arrival) => Some((record, arrival)),
+            Err(need) => {
+                tracing::warn!(?need, partition = record.partition, "waiting for the registry; nothing is skipped");
+                self.lookups.want(need.clone());
+                self.held.insert(place, (need, VecDeque::from([record])));
+                None
+            }
+        }
+    }
+
+    fn decide(&self, encoder: &Encoder, record: &Record) -> Result<Arrival, Need> {
+        let raw = RawRecord {
+            topic: &encoder.inputs[record.input],
+            partition: record.partition,
+            offset: record.offset,
+            timestamp_ms: record.timestamp,
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            arrived: record.header(ARRIVED),
+        };
+        let source = Some(Source { input: record.input, offset: record.offset });
+        let at = Timestamp(record.timestamp);
+        let arrival = |task_id: Arc<str>, what| Arrival { task_id, what, source, at };
+        let refused =
+            |reason, detail: String| What::Refused(Refusal { reason, detail, is_task: record.input == TASKS });
+        let (task_id, what) = match record.input {
+            TASKS => match encoder.codec.decode_task(&raw) {
+                Ok(ingress) => (ingress.task_id, self.task(record, ingress.draft)?),
+                Err(Undecided::NeedsSchema(id)) => return Err(Need::Schema(id)),
+                Err(Undecided::Refused(refusal)) => {
+                    return Ok(arrival("".into(), refused(refusal.reason, refusal.detail)));
+                }
+            },
+            _ => match encoder.codec.decode_report(&raw) {
+                Ok(ingress) => {
+                    let what = match ingress.draft.check(&self.limits) {
+                        Ok(checked) => What::Input(Input::Reported {
+                            report: Arc::new(checked.report),
+                            too_large: checked.too_large,
+                        }),
+                        Err(refusal) => refused(refusal.reason, refusal.detail),
+                    };
+                    (ingress.task_id, what)
+                }
+                Err(Undecided::NeedsSchema(id)) => return Err(Need::Schema(id)),
+                Err(Undecided::Refused(refusal)) => {
+                    return Ok(arrival("".into(), refused(refusal.reason, refusal.detail)));
+                }
+            },
+        };
+        let home = encoder.home(&task_id);
+        let what = match (home == record.partition, raw.arrived) {
+            (true, _) => what,
+            (false, None) => What::Forwarded { to: home },
+            (false, Some(arrived)) => refused(
+                Reason::Misrouted,
+                format!(
+                    "it was sent home from {arrived} and is still not on partition {home}: did the partition count change?"
+                ),
+            ),
+        };
+        Ok(arrival(task_id.into(), what))
+    }
+
+    fn task(&self, record: &Record, draft: TaskDraft) -> Result<What, Need> {
+        let contract = match draft.needs_contract() {
+            None => None,
+            Some(name) => match self.names.get(name) {
+                NameLookup::Known(contract) => Some((name.to_owned(), contract)),
+                NameLookup::Unknown => return Err(Need::Contract(name.to_owned())),
+            },
+        };
+        let refused = |reason, detail| What::Refused(Refusal { reason, detail, is_task: true });
+        let (mut task, content_hash) = match draft.check(&self.limits) {
+            Ok(checked) => checked,
+            Err(refusal) => return Ok(refused(refusal.reason, refusal.detail)),
+        };
+        // What the name stands for is resolved here, once: the snapshot carries it, and a restore need not ask.
+        match contract {
+            Some((_, Contract::Schema(text))) => task.input_contract = Some(text.to_string()),
+            Some((name, Contract::Unusable(why))) => {
+                return Ok(refused(
+                    Reason::Invalid,
+                    format!("inputContract: {name:?} is {why}; name a JSON Schema or a label"),
+                ));
+            }
+            Some((_, Contract::Label)) | None => {}
+        }
+        if let Some(fault) = self.breach(&task) {
+            return Ok(refused(Reason::Invalid, fault));
+        }
+        let traceparent = record.header(TRACEPARENT).filter(|text| is_traceparent(text));
+        Ok(What::Input(Input::Submitted(Submission {
+            submitted_at: task.submitted_at.unwrap_or(Timestamp(record.timestamp)),
+            task: Arc::new(task),
+            content_hash,
+            accepted: Position { partition: record.partition, offset: record.offset },
+            traceparent: traceparent.map(Into::into),
+        })))
+    }
+
+    /// How a task's input breaks the task's own contract, if that is a schema.
+    fn breach(&self, task: &Task) -> Option<String> {
+        let text = task.input_contract.as_deref().map(str::trim).filter(|text| text.starts_with('{'))?;
+        let mut compiled = self.compiled.borrow_mut();
+        if !compiled.contains_key(text) {
+            // Schemas come with tasks, so anyone can make up any number of them.
+            if compiled.len() >= MAX_COMPILED {
+                compiled.clear();
+            }
+            compiled.insert(text.to_owned(), CompiledSchema::compile(text));
+        }
+        match compiled.get(text)? {
+            Err(fault) => Some(format!("inputContract: {fault}")),
+            Ok(schema) => {
+                let value = task.input.as_ref().map_or(serde_json::Value::Null, Payload::value);
+                let violation = schema.accepts(&value).err()?;
+                Some(format!("input: breaks the task's inputContract: {violation}"))
+            }
+        }
+    }
+}

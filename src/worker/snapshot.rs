@@ -1,0 +1,242 @@
+//! Snapshot parts between the core and the wire. What cannot be read back stops the worker: skipping a part
+//! would lose a task.
+
+use super::Stop;
+use crate::contract::{self as wire, Codec, Snapshot, StepPayload, TaskSubmitted, Undecided};
+use crate::partition::{Part, Receipt};
+use crate::workflow::{
+    ChoiceState, OpenChoice, Outcome, Payload, Phase, Position, Step, StepStatus, Timestamp, Usage, Used, Workflow,
+};
+use std::sync::Arc;
+
+pub(super) fn to_wire(part: &Part) -> Snapshot {
+    match part {
+        Part::Skeleton(workflow) => skeleton(workflow).into(),
+        Part::Task(task) => TaskSubmitted::from(&**task).into(),
+        Part::Output(output) => StepPayload { input: None, output: Some(output.text().to_owned()) }.into(),
+        Part::Receipt(receipt) => wire::Receipt {
+            content_hash: receipt.content_hash.to_vec(),
+            outcome: outcome_to_wire(receipt.outcome),
+            ended_at: receipt.ended_at.0,
+        }
+        .into(),
+    }
+}
+
+/// Decodes one record of `task-state`; none deletes its key. `look_up` is called for a schema that is not known yet, and
+/// again until it is or the worker must stop.
+pub(super) fn read(
+    codec: &Codec,
+    key: &[u8],
+    value: Option<&[u8]>,
+    look_up: &mut dyn FnMut(u32) -> Result<(), Stop>,
+) -> Result<(String, Option<Part>), Stop> {
+    let broken = |what: &str| {
+        let key = String::from_utf8_lossy(key);
+        Stop::Broken(format!("task-state holds what this version cannot read, under key {key:?}: {what}"))
+    };
+    let text = std::str::from_utf8(key).map_err(|_| broken("the key is not text"))?.to_owned();
+    let Some(value) = value else { return Ok((text, None)) };
+    let snapshot: Snapshot = loop {
+        match codec.decode(value) {
+            Ok(snapshot) => break snapshot,
+            Err(Undecided::NeedsSchema(id)) => look_up(id)?,
+            Err(Undecided::Refused(refusal)) => return Err(broken(&refusal.to_string())),
+        }
+    };
+    let part = from_wire(snapshot).ok_or_else(|| broken("no field that this version knows is set"))?;
+    Ok((text, Some(part)))
+}
+
+fn from_wire(snapshot: Snapshot) -> Option<Part> {
+    match snapshot {
+        Snapshot { skeleton: Some(skeleton), .. } => Some(Part::Skeleton(Arc::new(workflow(skeleton)?))),
+        Snapshot { task: Some(task), .. } => Some(Part::Task(Arc::new(task.into_task()))),
+        Snapshot { payload: Some(StepPayload { output: Some(output), .. }), .. } => {
+            Some(Part::Output(Payload::from(output)))
+        }
+        Snapshot { receipt: Some(receipt), .. } => Some(Part::Receipt(Receipt {
+            content_hash: receipt.content_hash.try_into().ok()?,
+            outcome: outcome_from_wire(receipt.outcome)?,
+            ended_at: Timestamp(receipt.ended_at),
+        })),
+        _ => None,
+    }
+}
+
+fn outcome_to_wire(outcome: Outcome) -> wire::Outcome {
+    match outcome {
+        Outcome::Succeeded => wire::Outcome::Succeeded,
+        Outcome::Failed => wire::Outcome::Failed,
+        Outcome::Expired => wire::Outcome::Expired,
+    }
+}
+
+fn outcome_from_wire(outcome: wire::Outcome) -> Option<Outcome> {
+    match outcome {
+        wire::Outcome::Succeeded => Some(Outcome::Succeeded),
+        wire::Outcome::Failed => Some(Outcome::Failed),
+        wire::Outcome::Expired => Some(Outcome::Expired),
+        _ => None,
+    }
+}
+
+pub(super) fn status_to_wire(status: StepStatus) -> wire::StepStatus {
+    match status {
+        StepStatus::Choosing => wire::StepStatus::Choosing,
+        StepStatus::Assigned { .. } => wire::StepStatus::Assigned,
+        StepStatus::Accepted { .. } => wire::StepStatus::Accepted,
+        StepStatus::Succeeded => wire::StepStatus::Succeeded,
+        StepStatus::Failed => wire::StepStatus::Failed,
+    }
+}
+
+fn skeleton(workflow: &Workflow) -> wire::Skeleton {
+    let (phase, outcome) = match workflow.phase {
+        Phase::Absent | Phase::Live => (wire::Phase::Live, None),
+        Phase::Ended { outcome, .. } => (wire::Phase::Ended, Some(outcome_to_wire(outcome))),
+    };
+    let Used { hops, attempts, usage } = workflow.used;
+    wire::Skeleton {
+        accepted_partition: workflow.accepted.partition,
+        accepted_offset: workflow.accepted.offset,
+        content_hash: workflow.content_hash.to_vec(),
+        phase,
+        outcome,
+        submitted_at: workflow.submitted_at.0,
+        deadline: workflow.deadline.0,
+        last_question: signed(workflow.last_question),
+        last_fact: i64::try_from(workflow.last_fact).unwrap_or(i64::MAX),
+        last_at: workflow.last_at.0,
+        used: wire::Used {
+            hops: signed(hops),
+            attempts: signed(attempts),
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            cost_micros: usage.cost_micros,
+        },
+        traceparent: workflow.traceparent.as_deref().map(str::to_owned),
+        choices: workflow.choices.iter().map(choice_to_wire).collect(),
+        steps: workflow.steps.iter().map(step_to_wire).collect(),
+    }
+}
+
+fn choice_to_wire(choice: &OpenChoice) -> wire::OpenChoice {
+    let named = wire::OpenChoice {
+        step_id: choice.step_id.to_string(),
+        question: signed(choice.question),
+        ..Default::default()
+    };
+    match &choice.state {
+        ChoiceState::Asked { set, offers_done, tries, deadline } => wire::OpenChoice {
+            set: set.to_vec(),
+            offers_done: *offers_done,
+            tries: signed(*tries),
+            deadline: Some(deadline.0),
+            ..named
+        },
+        ChoiceState::Refused { eligible } => wire::OpenChoice { refused: eligible.to_vec(), ..named },
+    }
+}
+
+fn step_to_wire(step: &Step) -> wire::Step {
+    let (accept_by, done_by) = match step.status {
+        StepStatus::Assigned { accept_by } => (Some(accept_by.0), None),
+        StepStatus::Accepted { done_by } => (None, Some(done_by.0)),
+        StepStatus::Choosing | StepStatus::Succeeded | StepStatus::Failed => (None, None),
+    };
+    wire::Step {
+        step_id: step.id.to_string(),
+        status: status_to_wire(step.status),
+        agent_name: step.agent_name.to_string(),
+        agent_version: step.agent_version.to_string(),
+        attempt: signed(step.attempt),
+        by_contract: step.by_contract,
+        declined_by: step.declined_by.clone(),
+        assigned_at: Some(step.assigned_at.0),
+        accept_by,
+        done_by,
+        progress_at: step.progress_at.map(|at| at.0),
+        ended_at: step.ended_at.map(|at| at.0),
+    }
+}
+
+fn workflow(skeleton: wire::Skeleton) -> Option<Workflow> {
+    let phase = match skeleton.phase {
+        wire::Phase::Live => Phase::Live,
+        // Its end is the last thing that happens to a workflow.
+        wire::Phase::Ended => {
+            Phase::Ended { outcome: outcome_from_wire(skeleton.outcome?)?, at: Timestamp(skeleton.last_at) }
+        }
+        wire::Phase::Unknown => return None,
+    };
+    let choice = |choice: wire::OpenChoice| OpenChoice {
+        step_id: choice.step_id.into(),
+        question: unsigned(choice.question),
+        state: match choice.deadline {
+            Some(deadline) => ChoiceState::Asked {
+                set: choice.set.into(),
+                offers_done: choice.offers_done,
+                tries: unsigned(choice.tries),
+                deadline: Timestamp(deadline),
+            },
+            None => ChoiceState::Refused { eligible: choice.refused.into() },
+        },
+    };
+    Some(Workflow {
+        phase,
+        task: None,
+        accepted: Position { partition: skeleton.accepted_partition, offset: skeleton.accepted_offset },
+        content_hash: skeleton.content_hash.try_into().ok()?,
+        submitted_at: Timestamp(skeleton.submitted_at),
+        deadline: Timestamp(skeleton.deadline),
+        traceparent: skeleton.traceparent.map(Into::into),
+        last_question: unsigned(skeleton.last_question),
+        last_fact: skeleton.last_fact.try_into().ok()?,
+        last_at: Timestamp(skeleton.last_at),
+        used: Used {
+            hops: unsigned(skeleton.used.hops),
+            attempts: unsigned(skeleton.used.attempts),
+            usage: Usage {
+                input_tokens: skeleton.used.input_tokens,
+                output_tokens: skeleton.used.output_tokens,
+                cost_micros: skeleton.used.cost_micros,
+            },
+        },
+        choices: skeleton.choices.into_iter().map(choice).collect(),
+        steps: skeleton.steps.into_iter().map(step).collect::<Option<_>>()?,
+    })
+}
+
+fn step(step: wire::Step) -> Option<Step> {
+    let status = match step.status {
+        wire::StepStatus::Choosing => StepStatus::Choosing,
+        wire::StepStatus::Assigned => StepStatus::Assigned { accept_by: Timestamp(step.accept_by?) },
+        wire::StepStatus::Accepted => StepStatus::Accepted { done_by: Timestamp(step.done_by?) },
+        wire::StepStatus::Succeeded => StepStatus::Succeeded,
+        wire::StepStatus::Failed => StepStatus::Failed,
+        wire::StepStatus::Unknown => return None,
+    };
+    Some(Step {
+        id: step.step_id.into(),
+        status,
+        agent_name: step.agent_name.into(),
+        agent_version: step.agent_version.into(),
+        attempt: unsigned(step.attempt),
+        by_contract: step.by_contract,
+        declined_by: step.declined_by,
+        assigned_at: Timestamp(step.assigned_at.unwrap_or(0)),
+        progress_at: step.progress_at.map(Timestamp),
+        ended_at: step.ended_at.map(Timestamp),
+        output: None,
+    })
+}
+
+/// Avro has no unsigned numbers; ours are counts, far below the limit.
+pub(super) fn signed(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+fn unsigned(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
