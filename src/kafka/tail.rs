@@ -94,7 +94,7 @@ impl Tail {
                 .map_err(failed)
         };
         let (consumer, uncommitted) = (reader(Isolation::Committed)?, reader(Isolation::Uncommitted)?);
-        let all = partitions_of(&consumer, topic, &servers)?;
+        let all = partitions_of(&consumer, topic, &servers).map_err(|fault| fault.explained(kafka))?;
         let chosen: Vec<i32> = match partitions {
             Some(chosen) => chosen.iter().copied().filter(|partition| all.contains(partition)).collect(),
             None => all.into_iter().collect(),
