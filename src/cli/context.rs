@@ -1,8 +1,8 @@
 //! What every command starts from.
 
 use super::args::{Cli, Command};
-use crate::config::{Config, LogFormat, Secret, Sources};
-use crate::contract::{Registry, RegistryAuth};
+use crate::config::{Config, LogFormat, Sources};
+use crate::contract::Registry;
 use crate::telemetry::{Format, Setup};
 
 /// The person asked for something that cannot be: shown as it is, exit 2.
@@ -40,13 +40,7 @@ impl Context {
 
     /// The schema registry; asks it nothing yet.
     pub(super) fn registry(&self) -> anyhow::Result<Registry> {
-        let registry = &self.config.registry;
-        let password = registry.password.as_ref().map(Secret::reveal).unwrap_or_default();
-        let auth = registry
-            .user
-            .as_ref()
-            .map(|user| RegistryAuth::Basic { user: user.clone(), password: password.to_owned() });
-        Ok(Registry::new(&registry.url, auth)?)
+        crate::service::registry(&self.config)
     }
 
     /// A topic by its name after the prefix.

@@ -70,7 +70,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
         for warning in context.config.warnings() {
             tracing::warn!("{warning}");
         }
-        runtime.block_on(Box::pin(crate::service::run(context.config)))?;
+        runtime.block_on(crate::service::run(context.config))?;
         return Ok(Done::Well);
     }
     let context = &context;
