@@ -3,8 +3,8 @@
 
 use super::context::{Context, WrongUse};
 use crate::contract::{Compatibility, RecordKind, Registry, RegistryError, TopicSpec};
-use crate::kafka::admin::{Admin, TopicInfo};
 use crate::kafka::KafkaFault;
+use crate::kafka::admin::{Admin, TopicInfo};
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -302,7 +302,7 @@ impl Registry {
     fn error(&self, what: &str, error: &SRCError) -> RegistryError {
         let said = error.error.rsplit_once("failed with status ").map(|(_, status)| status);
         let status = said.and_then(|status| status.get(..3)).and_then(|code| code.parse::<u16>().ok());
-        let cause = error.source().map(|cause| chain(cause)).or_else(|| error.cause.clone()).unwrap_or_default();
+        let cause = error.source().map(chain).or_else(|| error.cause.clone()).unwrap_or_default();
         match status {
             Some(code) if is_for_now(code) => self.unreachable(format!("{code} {cause}")),
             Some(code) => self.refused(what, format!("{code} {cause}")),

@@ -3,12 +3,9 @@
 //! It only shows what others hand it and changes nothing. Errors are problem JSON. With a token, every route but the two
 //! for probes asks for it. A port that is taken is an error that names `http.listen`.
 
-mod health;
 mod problem;
 
-pub use health::Health;
-
-use crate::telemetry::Metrics;
+use crate::telemetry::{Health, Metrics};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};

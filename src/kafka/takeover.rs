@@ -5,7 +5,7 @@
 //! transactional id stands beside the last decided offsets, so it is fenced instead.
 
 use super::log::LogSettings;
-use crate::worker::{Stop, TakeOver};
+use crate::worker::{Apply, Stop, TakeOver};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -57,7 +57,8 @@ impl Predecessors {
     }
 }
 
-/// The committed offsets, once none is pending.
+/// The committed offsets, once none is pending. A broker that does not say within `patience` is asked again after the
+/// group was served.
 pub(crate) fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     list: &TopicPartitionList,
@@ -75,12 +76,14 @@ pub(crate) fn committed<C: ConsumerContext>(
                 }
                 wait = Duration::from_secs(2);
             }
-            Ok(found) => {
-                let errors: Vec<String> =
-                    found.elements().iter().filter_map(|one| one.error().err()).map(|e| e.to_string()).collect();
-                return Err(TakeOver::Stop(Stop::Broken(format!("committed offsets: {}", errors.join("; ")))));
+            Ok(_) => {
+                tracing::warn!("committed offsets are still undecided");
+                return Err(TakeOver::Rebalanced);
             }
-            Err(error) => return Err(stop("committed offsets", &error)),
+            Err(error) => {
+                tracing::warn!(%error, "committed offsets");
+                return Err(TakeOver::Rebalanced);
+            }
         }
     }
 }
@@ -97,7 +100,7 @@ pub(crate) fn log_start<C: ConsumerContext>(
         match consumer.fetch_watermarks(topic, partition, REQUEST) {
             Ok((low, _)) => return Ok(low),
             Err(error) if Instant::now() < deadline => tracing::warn!(%error, topic, partition, "log start"),
-            Err(error) => return Err(stop("log start", &error)),
+            Err(_) => return Err(TakeOver::Rebalanced),
         }
     }
 }
@@ -111,7 +114,7 @@ pub(crate) fn restore(
     settings: &LogSettings,
     predecessors: &Predecessors,
     from: &[(i32, i64)],
-    apply: &mut dyn FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Stop>,
+    apply: &mut Apply<'_>,
     alive: &mut dyn FnMut() -> Result<(), TakeOver>,
 ) -> Result<Vec<(i32, i64)>, TakeOver> {
     let topic = &*settings.state_topic;

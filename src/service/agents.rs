@@ -9,10 +9,10 @@ use crate::contract::{
     AgentDefinition, Codec, ContractNames, Definition, DefinitionRecord, RawRecord, RecordKind, Registry, TopicSpec,
     assignment_topic,
 };
-use crate::http::Health;
 use crate::kafka::admin::{Admin, TopicSpec as TopicToBe};
 use crate::kafka::tail::{Next, Start, Tail, Tailed};
 use crate::selection::{Agent, Fault, Registry as Agents};
+use crate::telemetry::Health;
 use crate::worker::SharedRegistry;
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};

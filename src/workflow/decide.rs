@@ -83,7 +83,7 @@ fn accept(facts: &mut Facts<'_>, submission: &Submission, world: &dyn World) -> 
     let task = &submission.task;
     served(task)?;
     let rules = world.rules();
-    let deadline = task.deadline.unwrap_or(facts.now.plus(rules.default_deadline));
+    let deadline = task.deadline.unwrap_or_else(|| facts.now.plus(rules.default_deadline));
     facts.add(Fact::TaskAccepted(Box::new(Acceptance {
         task: task.clone(),
         content_hash: submission.content_hash,

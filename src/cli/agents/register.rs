@@ -3,7 +3,6 @@
 use super::table::Table;
 use crate::cli::Done;
 use crate::cli::context::{Context, WrongUse};
-use crate::service::definition::compile;
 use crate::cli::output;
 use crate::contract::{
     CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TYPE, CONTENT_TYPE, Codec, ContractNames, Definition, RawRecord, RecordKind,
@@ -12,6 +11,7 @@ use crate::contract::{
 use crate::kafka::admin::{self, Admin};
 use crate::kafka::produce::{Outgoing, PlainProducer};
 use crate::selection::same_name;
+use crate::service::definition::compile;
 use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;

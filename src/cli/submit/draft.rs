@@ -79,7 +79,7 @@ fn fields_of_flags(args: &SubmitArgs) -> Result<Map<String, Value>, WrongUse> {
             .ok_or_else(|| WrongUse(format!("--label {label}: has no value; write --label key=value")))?;
         labels.insert(key.to_owned(), json!(value));
     }
-    put("labels", (!labels.is_empty()).then(|| Value::Object(labels)));
+    put("labels", (!labels.is_empty()).then_some(Value::Object(labels)));
     Ok(fields)
 }
 

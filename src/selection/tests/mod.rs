@@ -150,7 +150,7 @@ impl World {
     #[track_caller]
     fn settled(&self) -> Settled {
         match self.choose() {
-            Verdict::Settled(settled) => settled,
+            Verdict::Settled(settled) => *settled,
             Verdict::Ask { set, .. } => panic!("asks about {set:?}"),
         }
     }
