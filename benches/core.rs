@@ -177,8 +177,7 @@ impl Population {
             workflow_bytes: 1 << 20,
         };
         let policy = Policy::default();
-        let view =
-            View { registry: &self.registry, availability: &self.availability, policy: &policy, rules: &rules };
+        let view = View { registry: &self.registry, availability: &self.availability, policy: &policy, rules: &rules };
         let started = Instant::now();
         let staged = self.partition.stage(&batch, &view, self.now);
         let counts = &staged.counts;

@@ -6,11 +6,11 @@ use crate::cli::context::{Context, WrongUse};
 use crate::cli::output;
 use crate::contract::{
     CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TYPE, CONTENT_TYPE, Codec, ContractNames, Definition, RawRecord, RecordKind,
-    TopicSpec, assignment_topic, topic_name,
+    TopicSpec, assignment_topic,
 };
 use crate::kafka::admin::{self, Admin};
 use crate::kafka::produce::{Outgoing, PlainProducer};
-use crate::selection::same_name;
+use crate::selection::{Version, same_name, topic_name};
 use crate::service::definition::compile;
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -117,7 +117,8 @@ fn key_of(json: &str) -> String {
         "1.0.0".to_owned()
     }
     let named = serde_json::from_str::<Named>(json).ok();
-    named.and_then(|named| topic_name(&named.agent_name, &named.version).ok()).unwrap_or_default()
+    let key = |named: Named| Some(topic_name(&named.agent_name, Version::parse(&named.version)?.major));
+    named.and_then(key).unwrap_or_default()
 }
 
 fn decode(codec: &Codec, key: &str, json: &str) -> Result<Box<crate::contract::AgentDefinition>, String> {
