@@ -4,6 +4,7 @@
 
 mod arrows;
 mod exactly_once;
+mod e2e;
 mod harness;
 mod python_agent;
 mod support;

@@ -104,7 +104,7 @@ impl<'de> Deserialize<'de> for OneOrMany<'de> {
     }
 }
 
-/// The key it belongs under; empty where name or version are not taken, which the checks then say.
+/// The key it belongs under; empty where name or version cannot be read, which the checks then say.
 fn key_of(json: &str) -> String {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn the_key_is_the_topic_name_of_name_and_version() {
         assert_eq!(key_of("{\"agentName\":\"Lead Scorer\",\"version\":\"2.1.0\"}"), "lead-scorer.v2");
-        assert_eq!(key_of("{\"agentName\":\"NONE\"}"), "");
+        assert_eq!(key_of("{\"agentName\":\"a\",\"version\":\"new\"}"), "");
     }
 
     #[test]
