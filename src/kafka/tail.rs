@@ -272,7 +272,7 @@ fn offsets_since(
         .collect())
 }
 
-fn owned(message: &BorrowedMessage<'_>) -> Tailed {
+pub(super) fn owned(message: &BorrowedMessage<'_>) -> Tailed {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
         headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
     });
