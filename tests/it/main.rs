@@ -3,8 +3,8 @@
 #![allow(dead_code, unused_imports, reason = "the harness is whole before all of its users are")]
 
 mod arrows;
-mod exactly_once;
 mod e2e;
+mod exactly_once;
 mod harness;
 mod python_agent;
 mod support;
