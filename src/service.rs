@@ -8,7 +8,6 @@
 //! the whole: a service that does half its work is worse than one that is started again.
 
 mod agents;
-pub mod definition;
 mod lookups;
 mod slot;
 mod start;

@@ -1,10 +1,9 @@
 //! An agent's settings, checked before anything is asked of the network.
 
 use super::Encoding;
+use super::definition::key_of;
 use super::error::AgentError;
-use crate::contract::{
-    AgentDefinition, Codec, Registry, RegistryAuth, Undecided, assignment_topic, definition_fault, topic_name,
-};
+use crate::contract::{AgentDefinition, Codec, Registry, RegistryAuth, Undecided, assignment_topic};
 use crate::kafka::Connection;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,10 +134,7 @@ impl Builder {
     /// # Errors
     /// Whatever of the settings or the definition is not right.
     pub fn build(self) -> Result<Agent, AgentError> {
-        let key = topic_name(&self.definition.agent_name, &self.definition.version)?;
-        if let Some(fault) = definition_fault(&self.definition, &key) {
-            return Err(AgentError::Definition(fault.detail));
-        }
+        let key = key_of(&self.definition).map_err(|faults| AgentError::Definition(faults.join("; ")))?;
         let setting = |setting, value: String, remedy| Err(AgentError::Setting { setting, value, remedy });
         if !(1..=MOST).contains(&self.concurrency) {
             return setting("concurrency", self.concurrency.to_string(), "give 1 to 10,000");

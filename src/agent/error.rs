@@ -1,14 +1,11 @@
 //! Why an agent cannot start or go on, with what to do about it.
 
-use crate::contract::{NameFault, RegistryError};
+use crate::contract::RegistryError;
 use crate::kafka::KafkaFault;
 
 /// What a person has to change; what passes by itself is waited for and logged.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// Name or version make no topic.
-    #[error("the agent cannot be called so: {0}")]
-    Name(#[from] NameFault),
     /// The definition breaks its contract.
     #[error("the definition is not taken: {0}")]
     Definition(String),

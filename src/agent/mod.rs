@@ -58,6 +58,7 @@
 mod answer;
 mod answers;
 mod builder;
+pub(crate) mod definition;
 mod error;
 mod handle;
 mod job;

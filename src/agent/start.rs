@@ -6,12 +6,13 @@ use super::builder::Agent;
 use super::error::AgentError;
 use crate::contract::{
     AgentDefinition, CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TYPE, CONTENT_TYPE, Codec, Definition, RawRecord, RecordKind,
-    SchemaCache, TopicSpec, WriterSchema, same_agent,
+    SchemaCache, TopicSpec, WriterSchema,
 };
 use crate::kafka::admin::Admin;
 use crate::kafka::produce::{Outgoing, PlainProducer};
 use crate::kafka::tail::{self, Start, Tailed};
 use crate::kafka::{Disposition, KafkaFault};
+use crate::selection::same_name;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +101,7 @@ impl Agent {
             if *other == self.definition {
                 return Ok(Look::Found(()));
             }
-            if !same_agent(&other.agent_name, &self.definition.agent_name) {
+            if !same_name(&other.agent_name, &self.definition.agent_name) {
                 return Err(AgentError::NameTaken { key: self.key.clone(), other: other.agent_name });
             }
         }

@@ -1,6 +1,7 @@
 //! `baton agents register`: every definition is checked before any is sent.
 
 use super::table::Table;
+use crate::agent::definition::compile;
 use crate::cli::Done;
 use crate::cli::context::{Context, WrongUse};
 use crate::cli::output;
@@ -11,7 +12,6 @@ use crate::contract::{
 use crate::kafka::admin::{self, Admin};
 use crate::kafka::produce::{Outgoing, PlainProducer};
 use crate::selection::{Version, same_name, topic_name};
-use crate::service::definition::compile;
 use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
