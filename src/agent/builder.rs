@@ -30,7 +30,6 @@ pub struct Agent {
 
 impl Agent {
     /// Everything else has a default: Kafka and the registry on this machine, one assignment at a time.
-    #[must_use]
     pub fn builder(definition: AgentDefinition) -> Builder {
         Builder {
             definition,
@@ -194,7 +193,7 @@ mod tests {
     fn what_cannot_be_is_told_with_its_remedy() {
         let told = |builder: Builder| builder.build().unwrap_err().to_string();
         assert!(told(builder("NONE")).contains("reserved"));
-        assert!(told(Agent::builder(AgentDefinition::new("a", " "))).contains("description: empty"));
+        assert!(told(Agent::builder(AgentDefinition::new("a", " "))).contains("description is blank"));
         assert!(told(builder("a").concurrency(0)).contains("concurrency is 0; give 1"));
         assert!(told(builder("a").heartbeat(Some(Duration::ZERO))).contains("100 ms"));
         assert!(told(builder("a").registry("localhost:8081")).contains("no registry's address"));
