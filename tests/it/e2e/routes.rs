@@ -15,7 +15,7 @@ struct Office {
 fn declines_first() -> Behaviour {
     Box::new(|assignment| match assignment["attempt"].as_i64() {
         Some(1) => vec![Say::declined("not mine")],
-        _ => vec![Say::succeeded(json!("done at last"))],
+        _ => vec![Say::succeeded(json!(["done at last"]))],
     })
 }
 
@@ -115,7 +115,7 @@ fn a_declined_step_goes_to_another_agent() {
     submit(scratch, &[for_agents("declined", &["Fixer One", "Fixer Two"])]);
     let mut told = Told::of(scratch);
     let ended = told.ended("declined", "SUCCEEDED", "completed");
-    assert_eq!((ended["result"].as_str(), ended["hops"].as_i64()), (Some("\"done at last\""), Some(1)));
+    assert_eq!((ended["result"].as_str(), ended["hops"].as_i64()), (Some(r#"["done at last"]"#), Some(1)));
     assert_eq!(items(&ended, "steps")[0]["attempts"], 2);
     let given: Vec<Value> = agents.of("declined").into_iter().map(|record| record.value).collect();
     let [first, second] = &given[..] else { panic!("{given:#?}") };
@@ -147,10 +147,10 @@ fn a_report_on_an_earlier_attempt_is_stale() {
     report(scratch, &[late]);
     until("it is counted", SOON, || if worker.metric(stale) > before { Ok(()) } else { Err("not yet".into()) });
     let mut right = saying(&second, "SUCCEEDED");
-    right["output"] = json!("in time");
+    right["output"] = json!(["in time"]);
     report(scratch, &[right]);
     let mut told = Told::of(scratch);
-    assert_eq!(told.ended("earlier", "SUCCEEDED", "completed")["result"], "\"in time\"");
+    assert_eq!(told.ended("earlier", "SUCCEEDED", "completed")["result"], r#"["in time"]"#);
 }
 
 #[test]
@@ -257,8 +257,8 @@ fn a_step_that_waits_goes_on_when_an_agent_that_fits_registers() {
     assert_eq!((none["choice"].as_str(), none["stepId"].as_str()), (Some("NONE"), Some("1")));
     assert!(!items(&none, "candidates").is_empty(), "who is registered is told, and why not");
     scratch.register_all(&[definition("Latecomer", "comes late")]);
-    let _agents = Agents::start(scratch, vec![("Latecomer", always(Say::succeeded(json!("here"))))]);
-    assert_eq!(told.ended("waits", "SUCCEEDED", "completed")["result"], "\"here\"");
+    let _agents = Agents::start(scratch, vec![("Latecomer", always(Say::succeeded(json!(["here"]))))]);
+    assert_eq!(told.ended("waits", "SUCCEEDED", "completed")["result"], r#"["here"]"#);
     assert_eq!(told.decision("waits", 2)["chosen"], "Latecomer");
 }
 
@@ -378,8 +378,8 @@ fn an_assignment_that_is_not_taken_or_not_done_in_time_ends_its_task() {
     let short = "[workflow]\naccept_timeout = \"2s\"\nassignment_timeout = \"3s\"\nmax_hops = 2\ndefault_deadline = \"12s\"";
     let worker = scratch.worker("w").toml(short).start();
     let slow: Behaviour = Box::new(|_| {
-        let mut said: Vec<Say> = (1..=5).map(|n| Say::progress(f64::from(n) / 10.0).after(Duration::from_secs(n))).collect();
-        said.push(Say::succeeded(json!("slow and sure")).after(Duration::from_millis(5_500)));
+        let mut said: Vec<Say> = (1_u32..=5).map(|n| Say::progress(f64::from(n) / 10.0).after(Duration::from_secs(n.into()))).collect();
+        said.push(Say::succeeded(json!(["slow and sure"])).after(Duration::from_millis(5_500)));
         said.insert(0, Say::accepted());
         said
     });
@@ -411,7 +411,7 @@ fn an_assignment_that_is_not_taken_or_not_done_in_time_ends_its_task() {
         worker_ended.push((task, facts));
     }
     // Its agent says more than 3 s after it began that it is at work: that is no silence.
-    assert_eq!(told.ended("slow", "SUCCEEDED", "completed")["result"], "\"slow and sure\"");
+    assert_eq!(told.ended("slow", "SUCCEEDED", "completed")["result"], r#"["slow and sure"]"#);
     let spent = told.ended("row", "FAILED", "budget_hops");
     assert_eq!((spent["result"].as_str(), spent["hops"].as_i64()), (Some("7"), Some(2)));
     // A word after the time has passed is late and changes nothing.
@@ -461,12 +461,12 @@ fn a_worker_that_was_stopped_goes_on_where_it_was_and_keeps_every_deadline() {
     worker.ends_with(0, Duration::from_secs(20));
     // What comes while nobody works is read by whoever is next.
     let mut said = saying(&second, "SUCCEEDED");
-    said["output"] = json!("after the break");
+    said["output"] = json!(["after the break"]);
     report(&scratch, &[said]);
     let worker = scratch.worker("w").toml(long).start();
     let back = in_future(Duration::ZERO);
 
-    assert_eq!(told.ended("row", "SUCCEEDED", "completed")["result"], "\"after the break\"");
+    assert_eq!(told.ended("row", "SUCCEEDED", "completed")["result"], r#"["after the break"]"#);
     let counted = "baton_inputs_total{topic=\"tasks\",outcome=\"duplicate\"}";
     submit(&scratch, &[done]);
     until("its receipt was restored", SOON, || if worker.metric(counted) == 1.0 { Ok(()) } else { Err("not yet".into()) });
@@ -478,7 +478,7 @@ fn a_worker_that_was_stopped_goes_on_where_it_was_and_keeps_every_deadline() {
         assert!(at >= due && at <= due.max(back) + slack, "{task}: due {due}, back {back}, ended {at}");
     }
     scratch.register_all(&[definition("Newcomer", "comes late")]);
-    let newcomer = Agents::start(&scratch, vec![("Newcomer", always(Say::succeeded(json!("here"))))]);
+    let newcomer = Agents::start(&scratch, vec![("Newcomer", always(Say::succeeded(json!(["here"]))))]);
     told.ended("nobody", "SUCCEEDED", "completed");
     drop(newcomer);
     for task in ["expires", "lazy", "row", "done", "nobody"] {
