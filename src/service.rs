@@ -176,8 +176,8 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
             accept_timeout: millis(workflow.accept_timeout),
             assignment_timeout: millis(workflow.assignment_timeout),
             llm_budget: millis(config.llm.budget),
-            // A quarter of a minute: often enough for a person who watches, seldom enough for the log.
-            progress_interval: 15_000,
+            // Each is a write, and begins the wait for the next word anew.
+            progress_interval: millis(workflow.assignment_timeout) / 4,
             workflow_bytes: workflow.workflow_bytes,
         },
         policy: Policy {

@@ -346,7 +346,7 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
             }
         }
         Fact::StepAccepted { step_id, .. } => of_step(FactType::StepAccepted, step_id),
-        Fact::StepProgressed { step_id, progress, message } => {
+        Fact::StepProgressed { step_id, progress, message, .. } => {
             let detail = json!({"progress": progress, "message": message}).to_string();
             wire::Fact { detail: Some(detail), ..of_step(FactType::StepProgressed, step_id) }
         }

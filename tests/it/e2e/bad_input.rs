@@ -238,7 +238,7 @@ fn every_bad_task_is_a_dead_letter_and_its_partition_goes_on() {
     let letters = dlq.settle().iter().filter(|record| !record.header("x-case").is_empty()).count();
     assert!(letters >= cases.len());
     // REJECTED leaves the id free.
-    submit(scratch, &[json!({ "taskId": "fields", "objective": "o", "agents": ["Echo"], "input": "free" })]);
+    submit(scratch, &[json!({ "taskId": "fields", "objective": "o", "agents": ["Echo"], "input": 7 })]);
     let ended = |record: &Record| record.text("taskId") == "fields" && record.text("outcome") == "SUCCEEDED";
     told.completions.find("the id is free", SOON, ended);
 }
@@ -335,12 +335,21 @@ fn a_task_in_a_record_of_exactly_the_topics_limit_does_not_block_its_partition()
     // Found on a topic of its own, so that only one such record is a task.
     let size = largest(&sender, |size| case(size).record(&probe));
     let case = case(size);
-    sender.send(case.record(&tasks));
-    let mut told = Told::of(scratch);
+    let (home, _) = sender.send(case.record(&tasks));
+    let (mut told, mut dlq) = (Told::of(scratch), office.dlq("tasks"));
     told.ended("limit", "REJECTED", "too_large");
-    case.is_dead_in(&mut office.dlq("tasks"), &read_all(scratch.stack, &tasks), "w-bad");
-    submit(scratch, &[json!({ "taskId": "after-limit", "objective": "o", "agents": ["Echo"] })]);
-    told.ended("after-limit", "SUCCEEDED", "completed");
+    case.is_dead_in(&mut dlq, &read_all(scratch.stack, &tasks), "w-bad");
+    // Elsewhere: on its way home it would be larger than its topic takes.
+    let away = Case { name: "limit-away", ..Case::new("", "TOO_LARGE", &["home"]) };
+    let away = away.key("limit").bytes(of_size("limit", size - 5));
+    sender.send(away.record(&tasks).partition((home + 1) % 3));
+    dlq.find("it is a dead letter", SOON, |record| record.header("x-case") == "limit-away");
+    away.is_dead_in(&mut dlq, &read_all(scratch.stack, &tasks), "w-bad");
+    for n in 0..3 {
+        let task = json!({ "taskId": format!("after-limit-{n}"), "objective": "o", "agents": ["Echo"] });
+        sender.send(Send::to(&tasks).json(&task).partition(n));
+        told.ended(&format!("after-limit-{n}"), "SUCCEEDED", "completed");
+    }
 }
 
 #[test]
@@ -357,12 +366,13 @@ fn a_report_over_the_limit_ends_its_task_and_is_no_dead_letter() {
             let report = json!({ "taskId": task, "assignmentId": assignment, "agentName": "Held", "status": "SUCCEEDED", "output": "" });
             report.to_string().replace("\"output\":\"\"", &format!("\"output\":\"{}\"", "x".repeat(size)))
         };
+        let record = |topic: &str, size| Send::to(topic).key(task).header("x-case", task).bytes(of_size(size));
         let base = of_size(0).len();
         let size = match exact {
-            true => largest(&sender, |size| Send::to(&probe).key(task).bytes(of_size(size - base))) - base,
+            true => largest(&sender, |size| record(&probe, size - base)) - base,
             false => LIMIT + 1,
         };
-        sender.send(Send::to(&status).key(task).header("x-case", task).bytes(of_size(size)));
+        sender.send(record(&status, size));
         let ended = told.ended(task, "FAILED", "too_large");
         assert!(
             ended["message"].as_str().is_some_and(|why| why.contains("output") && why.contains("262144")),
@@ -382,7 +392,7 @@ fn every_bad_report_is_a_dead_letter_and_changes_nothing() {
     let Office { scratch, .. } = office;
     let (status, other) = (scratch.topic("agent-status"), office.hold("other"));
     let id = office.hold("bad-report");
-    let good = json!({ "taskId": "bad-report", "assignmentId": id, "agentName": "Held", "status": "SUCCEEDED", "output": "right" });
+    let good = json!({ "taskId": "bad-report", "assignmentId": id, "agentName": "Held", "status": "SUCCEEDED", "output": { "it": "is right" } });
     let with = |field: &str, value: Value| {
         let mut report = good.clone();
         report[field] = value;
@@ -429,7 +439,7 @@ fn every_bad_report_is_a_dead_letter_and_changes_nothing() {
     assert!(told.completions("bad-report").is_empty(), "nobody is told of a bad report");
     // Names are compared without their case and the spaces around them.
     report(scratch, &[with("agentName", json!(" hELD "))]);
-    assert_eq!(told.ended("bad-report", "SUCCEEDED", "completed")["result"], "\"right\"");
+    assert_eq!(told.ended("bad-report", "SUCCEEDED", "completed")["result"], r#"{"it":"is right"}"#);
 }
 
 #[test]
