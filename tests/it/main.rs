@@ -5,4 +5,5 @@
 mod arrows;
 mod harness;
 mod python_agent;
+mod rust_agent;
 mod support;
