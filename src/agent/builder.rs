@@ -31,7 +31,6 @@ pub struct Agent {
 
 impl Agent {
     /// Everything else has a default: Kafka and the registry on this machine, one assignment at a time.
-    #[must_use]
     pub fn builder(definition: AgentDefinition) -> Builder {
         Builder {
             definition,

@@ -1,8 +1,9 @@
 //! `baton::agent` on the real broker with real workers: what its documentation promises, from a task to its completion.
 
+use super::support::maven::Broker;
 use super::support::reaper::{Kept, tail};
 use super::support::{
-    Partitioner, Record, Scratch, Send, Sender, Topic, Worker, group_members, heavy, read_all, until,
+    Partitioner, Record, Scratch, Send, Sender, Stack, Topic, Worker, group_members, heavy, read_all, stack, until,
 };
 use baton::agent::{
     Agent, AgentDefinition, AgentError, Answer, Assignment, Builder, Connection, Encoding, Failure, Handle,
@@ -33,7 +34,11 @@ struct Bench {
 
 impl Bench {
     fn new(name: &str) -> Self {
-        let scratch = Scratch::new(name);
+        Self::on(stack(), name)
+    }
+
+    fn on(stack: &'static Stack, name: &str) -> Self {
+        let scratch = Scratch::on(stack, name);
         scratch.apply();
         let worker = scratch.worker("w").start();
         Self { scratch, worker }
@@ -163,13 +168,16 @@ impl Example {
     }
 }
 
+impl Example {
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
 impl Drop for Example {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!(
-                "---- the agent's log ----\n{}",
-                tail(&std::fs::read_to_string(&self.log).unwrap_or_default(), 60)
-            );
+            eprintln!("---- the agent's log ----\n{}", tail(&self.log(), 60));
         }
     }
 }
@@ -177,26 +185,32 @@ impl Drop for Example {
 #[test]
 fn a_task_goes_through_two_agents_in_rust() {
     let bench = Bench::new("rs-two");
-    let first =
-        Running::start(bench.builder(by_contract("Counter", "text", "count")), |assignment, handle| async move {
+    let first = Running::start(
+        bench.builder(by_contract("Counter", "text", "count")).instance("one"),
+        |assignment, handle| async move {
             handle.progress(0.5, "counting").await;
             assert!(handle.time_left().is_some_and(|left| left > Duration::ZERO));
             handle.used(baton::agent::Usage { input_tokens: 3, output_tokens: 1, cost_micros: 7 });
             let text: String = baton::agent::input(&assignment)?;
             Answer::json(json!({ "words": text.split_whitespace().count() }))
-        });
-    let second = Running::start(bench.builder(by_contract("Judge", "count", "verdict")), |assignment, _| async move {
-        let count: Value = baton::agent::input(&assignment)?;
-        Answer::json(if count["words"] == 3 { "as many as it should" } else { "not so many" })
-    });
+        },
+    );
+    let second = Running::start(
+        bench.builder(by_contract("Judge", "count", "verdict")).instance("two"),
+        |assignment, _| async move {
+            let count: Value = baton::agent::input(&assignment)?;
+            Answer::json(if count["words"] == 3 { "as many as it should" } else { "not so many" })
+        },
+    );
     bench.submit(&["counter", "judge"], &["t-1"]);
     let completion = bench.completion("t-1");
     assert_eq!(completion["outcome"], "SUCCEEDED", "{completion}");
     assert_eq!(completion["result"], json!(r#""as many as it should""#), "{completion}");
     assert_eq!(completion["usage"]["inputTokens"], 3, "{completion}");
     let reports = bench.reports("t-1");
-    let partitions: Vec<_> = reports.iter().map(|report| report.partition).collect();
-    assert!(partitions.iter().all(|partition| *partition == partitions[0]), "all at home: {partitions:?}");
+    let forwarded = bench.worker.metric(r#"baton_inputs_total{topic="agent-status",outcome="forwarded"}"#);
+    let accepted = bench.worker.metric(r#"baton_inputs_total{topic="agent-status",outcome="accepted"}"#);
+    assert_eq!((forwarded, accepted), (0.0, 5.0), "each report is sent to its home");
     assert_eq!(reports[0].raw.as_ref().map(|raw| raw[0]), Some(0), "Avro in the registry's wire format");
     assert_eq!(reports[0].header("ce_type"), "io.baton.v1.AgentReport");
     let statuses = ["ACCEPTED", "PROGRESS", "SUCCEEDED", "ACCEPTED", "SUCCEEDED"];
@@ -204,9 +218,10 @@ fn a_task_goes_through_two_agents_in_rust() {
 
     // Started once more as it is, it registers nothing.
     first.stops();
-    let again = Running::start(bench.builder(by_contract("Counter", "text", "count")), |_, _| async {
-        Ok(Answer::Text("unused".to_owned()))
-    });
+    let again =
+        Running::start(bench.builder(by_contract("Counter", "text", "count")).instance("three"), |_, _| async {
+            Ok(Answer::Text("unused".to_owned()))
+        });
     let heartbeats = bench.scratch.topic("heartbeats");
     Topic::open(bench.scratch.stack, &heartbeats)
         .until("three lives", SOON, |beats| beats.iter().filter(|beat| beat.value["capacity"] == 1).count() >= 3);
@@ -214,9 +229,13 @@ fn a_task_goes_through_two_agents_in_rust() {
     second.stops();
     assert_eq!(read_all(bench.scratch.stack, &bench.scratch.topic("agents")).len(), 2);
     let beats = read_all(bench.scratch.stack, &heartbeats);
-    let last: Vec<_> = beats.iter().filter(|beat| beat.value["capacity"] == 0).collect();
-    assert_eq!(last.len(), 3, "each one's last sign of life has no capacity: {beats:?}");
-    assert_eq!((last[0].key.as_deref(), &last[0].value["inFlight"]), (Some("Counter"), &json!(0)));
+    for (agent, instance) in [("Counter", "one"), ("Judge", "two"), ("Counter", "three")] {
+        let last = beats.iter().rfind(|beat| beat.text("instance") == instance).expect("it lived");
+        assert_eq!(
+            (last.key.as_deref(), &last.value["inFlight"], &last.value["capacity"]),
+            (Some(agent), &json!(0), &json!(0))
+        );
+    }
 }
 
 #[test]
@@ -317,7 +336,10 @@ fn a_panic_fails_the_task_and_the_agent_goes_on() {
 #[test]
 fn what_one_declines_another_gets_and_reports_may_be_json() {
     let bench = Bench::new("rs-decline");
-    let shy = bench.builder(by_contract("Counter of words", "text", "count")).encoding(Encoding::Json);
+    // The better one by far is asked first.
+    let mut better = by_contract("Counter of words", "text", "count");
+    better.capabilities = vec!["count the words of this text".to_owned()];
+    let shy = bench.builder(better).encoding(Encoding::Json);
     let shy = Running::start(shy, |_, _| async { Ok(Answer::Declined("not on Mondays".to_owned())) });
     let willing = bench.builder(by_contract("Other", "text", "count")).encoding(Encoding::Json);
     let willing = Running::start(willing, |_, _| async { Answer::json(json!({ "words": 3 })) });
@@ -327,10 +349,7 @@ fn what_one_declines_another_gets_and_reports_may_be_json() {
     let reports = bench.reports("t-1");
     assert!(reports.iter().all(|report| report.raw.as_ref().is_some_and(|raw| raw[0] == b'{')));
     assert_eq!(reports[0].header("content-type"), "application/json");
-    // Whichever was asked first: one that declined was followed by the other.
-    let ends: Vec<_> =
-        reports.iter().map(|report| report.text("status")).filter(|status| *status != "ACCEPTED").collect();
-    assert!(ends == ["DECLINED", "SUCCEEDED"] || ends == ["SUCCEEDED"], "{ends:?}");
+    assert_eq!(bench.statuses("t-1"), ["ACCEPTED", "DECLINED", "ACCEPTED", "SUCCEEDED"]);
     shy.stops();
     willing.stops();
 }
@@ -369,4 +388,28 @@ fn stopped_it_finishes_what_it_has_begun_and_leaves_the_rest() {
     let mut begun = begun.lock().unwrap().clone();
     begun.sort();
     assert_eq!(begun, ["t-1", "t-2", "t-3"], "each once, for what was done was committed");
+}
+
+#[test]
+fn a_report_outlives_a_broker_that_is_away() {
+    let _turn = heavy();
+    let mut broker = Broker::start().expect("Java and Maven are here");
+    broker.ready().unwrap();
+    let bench = Bench::on(broker.stack(), "rs-away");
+    let mut agent = Example::start(&bench.scratch, "2");
+    bench.submit(&["word-counter"], &["t-1"]);
+    bench.said("t-1", "PROGRESS");
+    broker.kill();
+    // The client itself has given up by then.
+    until("the report waits", SOON, || match agent.log() {
+        log if log.contains("the report waits") => Ok(()),
+        log => Err(tail(&log, 3)),
+    });
+    broker.resume();
+    broker.ready().unwrap();
+    assert_eq!(bench.completion("t-1")["outcome"], "SUCCEEDED");
+    let accepted = bench.statuses("t-1").iter().filter(|status| *status == "ACCEPTED").count();
+    assert_eq!(accepted, 1, "delivered again or not, it was worked on once");
+    agent.process.signal("TERM");
+    assert!(agent.process.wait(SOON).is_some_and(|status| status.success()));
 }
