@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-/// For the last sign of life: nothing rests on it.
+/// For the last sign of life.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Agent {
@@ -63,7 +63,10 @@ impl Agent {
         });
         spawned.map_err(|error| AgentError::Broken(format!("no thread for it: {error}")))?;
         let result = self.live(&reporter, &slots, &stop, end).await;
-        self.beat(&reporter, &slots, true).await;
+        if self.heartbeat.is_some() {
+            // It waits no longer than that, for nothing rests on it.
+            let _ = tokio::time::timeout(FAREWELL, self.beat(&reporter, &slots, true)).await;
+        }
         result
     }
 
@@ -73,35 +76,26 @@ impl Agent {
         reporter: &Reporter,
         slots: &Semaphore,
         stop: &CancellationToken,
-        mut end: oneshot::Receiver<Result<(), AgentError>>,
+        end: oneshot::Receiver<Result<(), AgentError>>,
     ) -> Result<(), AgentError> {
-        // A period that never comes keeps one loop for both.
-        let mut ticks = tokio::time::interval(self.heartbeat.unwrap_or(Duration::from_secs(u64::from(u32::MAX))));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                ended = &mut end => {
-                    return ended.unwrap_or_else(|_| Err(AgentError::Broken("it panicked".to_owned())));
-                }
-                _ = ticks.tick() => {}
+        let beats = async {
+            let Some(every) = self.heartbeat else { return std::future::pending().await };
+            let mut ticks = tokio::time::interval(every);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                self.beat(reporter, slots, stop.is_cancelled()).await;
             }
-            let stopping = stop.is_cancelled();
-            tokio::select! {
-                biased;
-                ended = &mut end => {
-                    return ended.unwrap_or_else(|_| Err(AgentError::Broken("it panicked".to_owned())));
-                }
-                () = self.beat(reporter, slots, stopping) => {}
-            }
+        };
+        tokio::select! {
+            biased;
+            ended = end => ended.unwrap_or_else(|_| Err(AgentError::Broken("it panicked".to_owned()))),
+            never = beats => never,
         }
     }
 
     /// Stopping, it has room for nothing.
     async fn beat(&self, reporter: &Reporter, slots: &Semaphore, stopping: bool) {
-        if self.heartbeat.is_none() {
-            return;
-        }
         let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         let beat = AgentHeartbeat {
             agent_name: self.definition.agent_name.clone(),
@@ -111,10 +105,7 @@ impl Agent {
             capacity: if stopping { 0 } else { number(self.concurrency) },
             time: now_ms(),
         };
-        let sent = reporter.heartbeat(beat);
-        let sent =
-            async { if stopping { tokio::time::timeout(FAREWELL, sent).await.unwrap_or(Ok(())) } else { sent.await } };
-        if let Err(fault) = sent.await {
+        if let Err(fault) = reporter.heartbeat(beat).await {
             tracing::debug!(%fault, "no sign of life was sent");
         }
     }

@@ -60,6 +60,7 @@ impl GroupReader {
         settings.set("enable.auto.commit", "false");
         settings.set("enable.auto.offset.store", "false");
         settings.set("auto.offset.reset", "earliest");
+        settings.set("enable.partition.eof", "false");
         settings.set("isolation.level", "read_committed");
         // The default lets a full queue stall a reader for a second.
         settings.set("fetch.queue.backoff.ms", "10");

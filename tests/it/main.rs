@@ -7,4 +7,5 @@ mod e2e;
 mod exactly_once;
 mod harness;
 mod python_agent;
+mod rust_agent;
 mod support;
