@@ -1,10 +1,11 @@
 //! The records we know: their schemas, compiled in, and the way between Rust structs and Avro bytes.
 //!
-//! Writers and readers are built once per schema and kept: resolving a schema costs about ten times what
-//! writing a record does. Bytes are read with the schema they were written with, straight through serde;
+//! Readers are built once per schema and kept: resolving a schema costs about ten times what a record does.
+//! Records are written by [`avro_out`], which needs no schema. Bytes are read with the schema they were written with, straight through serde;
 //! what a writer did not know yet gets the struct's default, what it knew more is skipped, and a symbol this
 //! build does not know becomes `Unknown`.
 
+use super::avro_out;
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema::ResolvedSchema;
@@ -81,11 +82,6 @@ static RESOLVED: LazyLock<Vec<ResolvedSchema<'static>>> = LazyLock::new(|| {
     ENTRIES.iter().map(resolve).collect()
 });
 
-static WRITERS: LazyLock<Vec<GenericDatumWriter<'static>>> = LazyLock::new(|| {
-    let writer = |entry: &'static Entry| GenericDatumWriter::builder(&entry.schema).human_readable(false).build();
-    ENTRIES.iter().map(|entry| writer(entry).expect("our schemas refer to themselves only")).collect()
-});
-
 fn bound_allocations() {
     static BOUNDED: Once = Once::new();
     BOUNDED.call_once(|| {
@@ -158,7 +154,20 @@ impl RecordKind {
 
     /// Appends the record's Avro body.
     pub(super) fn write<T: WireRecord>(self, record: &T, out: &mut Vec<u8>) {
-        WRITERS[self as usize].write_ser(out, record).expect("a record's struct fits its schema, which tests check");
+        let start = out.len();
+        avro_out::write(record, out).expect("a record's struct fits its schema, which tests check");
+        debug_assert_eq!(out[start..], self.write_by_schema(record), "{self}: the struct is not made after its schema");
+    }
+
+    /// The same by the general writer, which looks at the schema.
+    fn write_by_schema<T: WireRecord>(self, record: &T) -> Vec<u8> {
+        static WRITERS: LazyLock<Vec<GenericDatumWriter<'static>>> = LazyLock::new(|| {
+            let writer =
+                |entry: &'static Entry| GenericDatumWriter::builder(&entry.schema).human_readable(false).build();
+            ENTRIES.iter().map(|entry| writer(entry).expect("our schemas refer to themselves only")).collect()
+        });
+        let writer = &WRITERS[self as usize];
+        writer.write_ser_to_vec(record).expect("a record's struct fits its schema, which tests check")
     }
 }
 
