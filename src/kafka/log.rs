@@ -64,6 +64,8 @@ impl LogSettings {
             .set("group.id", &group_id)
             // The same slot is back without a rebalance; two of one slot and the older stops.
             .set("group.instance.id", &transactional_id)
+            // What the group's list of members shows: whoever is in it need not be fenced.
+            .set("client.id", &transactional_id)
             // Partition p of every input to the same member; no other assignor promises that.
             .set("partition.assignment.strategy", "range")
             .set("enable.auto.commit", "false")
