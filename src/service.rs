@@ -8,20 +8,19 @@
 //! the whole: a service that does half its work is worse than one that is started again.
 
 mod agents;
-pub mod definition;
 mod lookups;
 mod slot;
 mod start;
 
 use crate::config::{AskLlm, Config};
 use crate::contract::{ContractNames, Registry, RegistryAuth};
-use crate::http::{Health, Server, Shown};
+use crate::http::{Server, Shown};
 use crate::kafka::{KafkaLog, LogSettings};
 use crate::llm::{self, Card, Llm};
 use crate::partition::Window;
 use crate::runner::{Asker, EffectRunner};
 use crate::selection::{Agent, LlmUse, Policy};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Health, Metrics};
 use crate::worker::{Parts, Settings, SharedRegistry, Stop, StopSignal, TopicLimits, Worker};
 use crate::workflow::{Answer, Rules};
 use anyhow::{Context, anyhow};
@@ -179,8 +178,8 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
             accept_timeout: millis(workflow.accept_timeout),
             assignment_timeout: millis(workflow.assignment_timeout),
             llm_budget: millis(config.llm.budget),
-            // A quarter of a minute: often enough for a person who watches, seldom enough for the log.
-            progress_interval: 15_000,
+            // Each is a write, and begins the wait for the next word anew.
+            progress_interval: millis(workflow.assignment_timeout) / 4,
             workflow_bytes: workflow.workflow_bytes,
         },
         policy: Policy {

@@ -1,17 +1,12 @@
 use super::check::Checks;
 use super::secret::Secret;
-use super::units::duration;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// `[registry]`: the schema registry (Confluent's API).
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Registry {
     pub url: String,
-    /// For one request.
-    #[serde(with = "duration")]
-    pub timeout: Duration,
     /// Basic authentication; goes with a password.
     pub user: Option<String>,
     pub password: Option<Secret>,
@@ -21,20 +16,13 @@ pub struct Registry {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self {
-            url: "http://localhost:8081".to_owned(),
-            timeout: Duration::from_secs(5),
-            user: None,
-            password: None,
-            password_file: None,
-        }
+        Self { url: "http://localhost:8081".to_owned(), user: None, password: None, password_file: None }
     }
 }
 
 impl Registry {
     pub(super) fn check(&self, checks: &mut Checks) {
         checks.url("registry.url", &self.url);
-        checks.positive("registry.timeout", self.timeout);
         checks.that(
             self.user.is_some() == (self.password.is_some() || self.password_file.is_some()),
             "registry.user",

@@ -2,13 +2,16 @@
 //! counts as sent only when all in-sync replicas have it. Keys are hashed by murmur2, so that a task's record lands at home.
 
 use super::fault::KafkaFault;
-use super::settings::{self, ClientLog};
+use super::settings;
 use crate::config;
-use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How long a record may take to be acknowledged before it counts as not sent.
 const DELIVERY: Duration = Duration::from_secs(30);
@@ -18,13 +21,42 @@ const FULL: Duration = Duration::from_millis(10);
 /// A producer without transactions. Cheap to clone; all clones share one client.
 #[derive(Clone)]
 pub struct PlainProducer {
-    client: FutureProducer<ClientLog>,
+    client: Arc<ThreadedProducer<Context>>,
     servers: String,
 }
 
 impl std::fmt::Debug for PlainProducer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PlainProducer").field("servers", &self.servers).finish_non_exhaustive()
+    }
+}
+
+type Delivery = Result<Delivered, KafkaError>;
+
+/// Hands each delivery to whoever waits for it.
+#[derive(Debug)]
+struct Context;
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        settings::log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        settings::log_error(&error, reason);
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Box<oneshot::Sender<Delivery>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
+        let delivery = match result {
+            Ok(message) => Ok(Delivered { partition: message.partition(), offset: message.offset() }),
+            Err((error, _)) => Err(error.clone()),
+        };
+        // Nobody may be waiting any more: the record is delivered all the same.
+        let _ = waiting.send(delivery);
     }
 }
 
@@ -50,7 +82,7 @@ pub struct Delivered {
 /// A record in the client's queue.
 #[must_use = "a record counts as sent only once this has been awaited"]
 pub struct Pending {
-    delivery: DeliveryFuture,
+    delivery: oneshot::Receiver<Delivery>,
     topic: String,
     bytes: usize,
     servers: String,
@@ -75,9 +107,9 @@ impl PlainProducer {
         settings.set("message.timeout.ms", DELIVERY.as_millis().to_string());
         // The broker's limit is the one that counts: its answer names the topic.
         settings.set("message.max.bytes", "16777216");
-        let client = FutureProducer::from_config_and_context(&settings, ClientLog)
+        let client = ThreadedProducer::from_config_and_context(&settings, Context)
             .map_err(|error| KafkaFault::of(&error, "set up a producer", &servers))?;
-        Ok(Self { client, servers })
+        Ok(Self { client: Arc::new(client), servers })
     }
 
     /// Puts a record into the queue, waiting while that is full. Records of one key keep their order.
@@ -90,17 +122,23 @@ impl PlainProducer {
             headers = headers.insert(Header { key, value: Some(value) });
         }
         let bytes = record.value.as_ref().map_or(0, Vec::len);
+        let (waiting, delivery) = oneshot::channel();
+        let mut waiting = Box::new(waiting);
         loop {
-            let mut outgoing: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&record.topic).headers(headers.clone());
+            let mut outgoing: BaseRecord<'_, [u8], [u8], _> =
+                BaseRecord::with_opaque_to(&record.topic, waiting).headers(headers.clone());
             outgoing.partition = record.partition;
             outgoing.key = record.key.as_deref();
             outgoing.payload = record.value.as_deref();
-            match self.client.send_result(outgoing) {
-                Ok(delivery) => {
+            match self.client.send(outgoing) {
+                Ok(()) => {
                     let (topic, servers) = (record.topic.clone(), self.servers.clone());
                     return Ok(Pending { delivery, topic, bytes, servers });
                 }
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => tokio::time::sleep(FULL).await,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    waiting = back.delivery_opaque;
+                    tokio::time::sleep(FULL).await;
+                }
                 Err((error, _)) => return Err(refused(&error, &record.topic, bytes, &self.servers)),
             }
         }
@@ -128,8 +166,8 @@ impl Pending {
     /// As [`PlainProducer::send`].
     pub async fn delivered(self) -> Result<Delivered, KafkaFault> {
         match self.delivery.await {
-            Ok(Ok(delivery)) => Ok(Delivered { partition: delivery.partition, offset: delivery.offset }),
-            Ok(Err((error, _))) => Err(refused(&error, &self.topic, self.bytes, &self.servers)),
+            Ok(Ok(delivered)) => Ok(delivered),
+            Ok(Err(error)) => Err(refused(&error, &self.topic, self.bytes, &self.servers)),
             Err(_) => Err(KafkaFault::Failed {
                 what: format!("send to {}", self.topic),
                 detail: "the producer was closed before the brokers answered".to_owned(),

@@ -103,15 +103,14 @@ impl<'a> Scene<'a> {
         if self.registry.is_empty() {
             return "no agent is registered".to_owned();
         }
-        let excluded = self.excluded();
-        let spelled: Vec<String> = excluded
-            .iter()
+        let excluded = || self.places(|standing| !standing.is_eligible());
+        let spelled: Vec<String> = excluded()
+            .map(|place| self.candidate(place))
+            .chain(self.faulty())
             .take(SPELLED_OUT)
-            .map(|candidate| {
-                format!("`{}`: {}", candidate.agent_name, candidate.excluded.as_deref().unwrap_or_default())
-            })
+            .map(|candidate| format!("`{}`: {}", candidate.agent_name, candidate.excluded.unwrap_or_default()))
             .collect();
-        let more = excluded.len().saturating_sub(SPELLED_OUT);
+        let more = excluded().count() + self.registry.faults().count() - spelled.len();
         let more = if more == 0 { String::new() } else { format!("; and {more} more") };
         format!("no registered agent is eligible ({}{more})", spelled.join("; "))
     }
@@ -157,11 +156,6 @@ impl<'a> Scene<'a> {
             candidates.extend(self.faulty().take(room));
         }
         candidates
-    }
-
-    fn excluded(&self) -> Vec<Candidate> {
-        let places = self.places(|standing| !standing.is_eligible());
-        places.map(|place| self.candidate(place)).chain(self.faulty()).collect()
     }
 
     fn candidate(&self, place: usize) -> Candidate {

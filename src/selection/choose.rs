@@ -14,7 +14,7 @@ pub fn choose(registry: &Registry, availability: &Availability, policy: &Policy,
                 let set = ranked.iter().take(policy.shortlist.max(1)).map(|place| scene.name(*place).to_owned());
                 return Verdict::Ask { set: set.collect(), offers_done: !scene.is_first_hop() };
             }
-            Verdict::Settled(locally(&scene, policy, &ranked))
+            Verdict::Settled(Box::new(locally(&scene, policy, &ranked)))
         }
     }
 }
@@ -28,14 +28,14 @@ pub fn eligible(registry: &Registry, availability: &Availability, choosing: &Cho
 /// What a route does where no LLM is to be asked.
 pub(super) fn without_llm(scene: &Scene<'_>, policy: &Policy) -> Settled {
     match course(scene, false, false) {
-        Course::Settled(settled) => settled,
+        Course::Settled(settled) => *settled,
         Course::Open { ranked, .. } => locally(scene, policy, &ranked),
     }
 }
 
 /// How far contracts alone bring a choice.
 enum Course {
-    Settled(Settled),
+    Settled(Box<Settled>),
     /// At least one, best first. `only_ask`: no contract points to them, so their texts alone decide nothing
     /// after the first hop.
     Open {
@@ -47,11 +47,11 @@ enum Course {
 fn course(scene: &Scene<'_>, asks: bool, always: bool) -> Course {
     let matching = scene.matching();
     if let ([place], false) = (matching.as_slice(), always) {
-        return Course::Settled(by_contract(scene, *place));
+        return Course::Settled(Box::new(by_contract(scene, *place)));
     }
     let no_match_after_first_hop = matching.is_empty() && !scene.is_first_hop();
     if no_match_after_first_hop && let Some(settled) = nobody_takes_it(scene, asks) {
-        return Course::Settled(settled);
+        return Course::Settled(Box::new(settled));
     }
     let mut pool = scene.eligible();
     if matching.len() > 1 {
@@ -62,7 +62,7 @@ fn course(scene: &Scene<'_>, asks: bool, always: bool) -> Course {
             Some(place) => waits_for(scene, *place, matching.len() - 1),
             None => scene.settled(Choosable::None, SettledBy::Local, None, scene.nobody()),
         };
-        return Course::Settled(settled);
+        return Course::Settled(Box::new(settled));
     }
     Course::Open { ranked: scene.ranked(pool, &matching), only_ask: no_match_after_first_hop }
 }

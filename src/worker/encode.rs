@@ -1,11 +1,10 @@
 //! From what was staged to records: the core's words become the contract's.
 
-use super::directory::assignment_topic;
 use super::snapshot::signed;
 use super::{Outgoing, Record, Settings};
 use crate::contract::{
     self as wire, Assignment, Attempt, Candidate, Codec, CompletedStep, Completion, ContextItem, FactType,
-    RoutingDecision, TaskEvents, WireRecord, home_partition, rfc3339,
+    RoutingDecision, TaskEvents, WireRecord, assignment_topic, home_partition, rfc3339,
 };
 use crate::partition::{AssignmentOut, CompletionOut, Dead, Ending, FactsOut, Output, Part, PartKey, TaskRef};
 use crate::workflow::{AssignmentId, Choice, Decision, Event, Fact, Outcome, TimerKind, Timestamp};
@@ -347,7 +346,7 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
             }
         }
         Fact::StepAccepted { step_id, .. } => of_step(FactType::StepAccepted, step_id),
-        Fact::StepProgressed { step_id, progress, message } => {
+        Fact::StepProgressed { step_id, progress, message, .. } => {
             let detail = json!({"progress": progress, "message": message}).to_string();
             wire::Fact { detail: Some(detail), ..of_step(FactType::StepProgressed, step_id) }
         }

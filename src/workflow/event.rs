@@ -32,6 +32,8 @@ pub enum Fact {
     },
     StepProgressed {
         step_id: Arc<str>,
+        /// Whoever says that work goes on is not silent: the time to the next word begins anew.
+        done_by: Timestamp,
         progress: Option<f64>,
         message: Option<String>,
     },

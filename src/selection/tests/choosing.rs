@@ -350,6 +350,15 @@ fn where_nobody_is_eligible_each_candidate_says_why() {
 }
 
 #[test]
+fn a_reason_names_a_few_and_counts_the_rest() {
+    let definitions = ["a", "b", "c", "d", "e"].map(|name| able(name, &["fry fish"])).to_vec();
+    let settled = World::of(definitions).allowing(&["nobody"]).settled();
+    assert_eq!(settled.candidates.len(), 5);
+    assert!(settled.reason.contains("`c`") && !settled.reason.contains("`d`"), "{}", settled.reason);
+    assert!(settled.reason.contains("and 2 more"), "{}", settled.reason);
+}
+
+#[test]
 fn a_bad_definition_is_never_eligible_but_shown() {
     let fault = Fault { agent_name: "bad".to_owned(), version: "x".to_owned(), faults: owned(&["version `x`: …"]) };
     let mut world = World::of(Vec::new());

@@ -104,7 +104,8 @@ fn progressed(
         return Err(Rejection::Stale("progress was noted a moment ago"));
     }
     let (progress, message) = (report.progress, report.message.clone());
-    facts.add(Fact::StepProgressed { step_id: Arc::clone(step_id), progress, message });
+    let done_by = facts.now.plus(world.rules().assignment_timeout);
+    facts.add(Fact::StepProgressed { step_id: Arc::clone(step_id), done_by, progress, message });
     Ok(())
 }
 

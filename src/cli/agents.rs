@@ -1,0 +1,111 @@
+//! `baton agents list`, `register` and `unregister`.
+
+mod register;
+pub(super) mod table;
+
+use super::Done;
+use super::args::{AgentsArgs, AgentsCommand};
+use super::context::{Context, WrongUse};
+use super::output;
+use crate::contract::rfc3339;
+use crate::kafka::produce::{Outgoing, PlainProducer};
+use crate::selection::fold;
+use serde_json::{Value, json};
+use table::{Entry, Table};
+
+pub(super) async fn run(context: &Context, args: AgentsArgs) -> anyhow::Result<Done> {
+    match args.command {
+        AgentsCommand::List(format) => {
+            let table = Table::read(context).await?;
+            let rows: Vec<Value> = table.entries.iter().map(row).collect();
+            let columns = [
+                ("AGENT", "/agentName"),
+                ("VERSION", "/version"),
+                ("TOPIC", "/topicName"),
+                ("CAPABILITIES", "/capabilities"),
+                ("TAKES", "/takes"),
+                ("GIVES", "/gives"),
+                ("INSTANCES", "/instances"),
+                ("HEARD", "/lastHeartbeat"),
+                ("FAULT", "/fault"),
+            ];
+            output::listing(format.format, &columns, &rows)?;
+            Ok(Done::Well)
+        }
+        AgentsCommand::Register { files } => register::run(context, &files).await,
+        AgentsCommand::Unregister { name } => unregister(context, &name).await,
+    }
+}
+
+fn row(entry: &Entry) -> Value {
+    let definition = entry.definition.as_ref();
+    let side = |format: &str, contract: Option<&str>| match contract {
+        // A schema inline is for machines; people want to know that there is one.
+        Some(contract) if contract.starts_with('{') => format!("{format} (schema)"),
+        Some(contract) => format!("{format} ({contract})"),
+        None => format.to_owned(),
+    };
+    let last = entry.heartbeats.iter().map(|heartbeat| heartbeat.time).max();
+    json!({
+        "agentName": entry.agent_name,
+        "topicName": entry.key,
+        "version": definition.map(|it| &it.version),
+        "description": definition.map(|it| &it.description),
+        "capabilities": definition.map(|it| &it.capabilities),
+        "takes": definition.map(|it| side(&it.input.format, it.input.contract())),
+        "gives": definition.map(|it| side(&it.output.format, it.output.contract())),
+        "fault": (!entry.faults.is_empty()).then(|| entry.faults.join("; ")),
+        "faults": entry.faults,
+        "instances": entry.heartbeats.len(),
+        "inFlight": entry.heartbeats.iter().map(|it| i64::from(it.in_flight)).sum::<i64>(),
+        "capacity": entry.heartbeats.iter().map(|it| i64::from(it.capacity)).sum::<i64>(),
+        "lastHeartbeat": last.map(rfc3339),
+    })
+}
+
+async fn unregister(context: &Context, name: &str) -> anyhow::Result<Done> {
+    let table = Table::read(context).await?;
+    let by_key: Vec<&Entry> = table.entries.iter().filter(|entry| entry.key == name).collect();
+    let named = |entry: &&Entry| entry.agent_name.as_deref().is_some_and(|other| fold(other) == fold(name));
+    let found = if by_key.is_empty() { table.entries.iter().filter(named).collect() } else { by_key };
+    if found.is_empty() {
+        let all: Vec<&str> = table.entries.iter().filter_map(|entry| entry.agent_name.as_deref()).collect();
+        let known =
+            if all.is_empty() { "nobody is registered".to_owned() } else { format!("known are: {}", all.join(", ")) };
+        return Err(WrongUse(format!("no agent is called {name:?}; {known}")).into());
+    }
+    if found.len() > 1 {
+        let keys: Vec<&str> = found.iter().map(|entry| entry.key.as_str()).collect();
+        return Err(
+            WrongUse(format!("{name:?} is registered in several versions; name one: {}", keys.join(", "))).into()
+        );
+    }
+    let producer = PlainProducer::new(&context.config.kafka, "agents")?;
+    for entry in found {
+        let key = Some(entry.key.clone().into_bytes());
+        producer.send(&Outgoing { topic: context.topic("agents"), key, ..Outgoing::default() }).await?;
+        output::line(format!("unregistered {} ({})", output::safe(name), output::safe(&entry.key)))?;
+    }
+    Ok(Done::Well)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::AgentDefinition;
+
+    #[test]
+    fn a_faulty_definition_is_listed_with_its_fault() {
+        let entry = Entry {
+            key: "a".to_owned(),
+            agent_name: Some("A".to_owned()),
+            definition: Some(Box::new(AgentDefinition::new("A", "does a"))),
+            faults: vec!["version `one` is not a version".to_owned()],
+            agent: None,
+            heartbeats: Vec::new(),
+        };
+        let row = row(&entry);
+        assert_eq!(row["fault"], "version `one` is not a version");
+        assert_eq!(row["instances"], 0);
+    }
+}

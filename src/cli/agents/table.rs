@@ -1,0 +1,97 @@
+//! The table of agents as its topic has it, each definition checked, with the last heartbeats.
+
+use crate::agent::definition::compile;
+use crate::cli::context::Context;
+use crate::cli::records::{Records, raw};
+use crate::contract::{AgentDefinition, AgentHeartbeat, Codec, ContractNames, Definition, Undecided};
+use crate::kafka::tail::Start;
+use crate::selection::{Agent, same_name};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is registered under one key.
+#[derive(Debug)]
+pub(in crate::cli) struct Entry {
+    /// The agent's topic name, if the definition is right.
+    pub(in crate::cli) key: String,
+    pub(in crate::cli) agent_name: Option<String>,
+    pub(in crate::cli) definition: Option<Box<AgentDefinition>>,
+    /// Each naming field, value and remedy; empty = it may be chosen.
+    pub(in crate::cli) faults: Vec<String>,
+    pub(in crate::cli) agent: Option<Agent>,
+    /// The last one of each instance.
+    pub(in crate::cli) heartbeats: Vec<AgentHeartbeat>,
+}
+
+#[derive(Debug)]
+pub(in crate::cli) struct Table {
+    pub(in crate::cli) entries: Vec<Entry>,
+}
+
+impl Table {
+    /// Everything registered, by key.
+    pub(in crate::cli) async fn read(context: &Context) -> anyhow::Result<Self> {
+        let records = Records::new(context)?;
+        let registry = context.registry()?;
+        let names = ContractNames::new();
+        let codec = Codec::new(&context.config.kafka.prefix, [], Arc::clone(records.schemas()));
+        let mut found: BTreeMap<String, Definition> = BTreeMap::new();
+        let everything = records.read("agents", Start::Beginning, |_| true).await?;
+        for shown in &everything {
+            // Its schema was learnt when it was shown.
+            if let Ok(record) = codec.decode_definition(&raw(&shown.record)) {
+                found.insert(record.key, record.definition);
+            }
+        }
+        let heartbeats = heartbeats(&records, &codec).await?;
+        let mut entries = Vec::new();
+        for (key, definition) in found {
+            let mut entry = Entry {
+                key,
+                agent_name: None,
+                definition: None,
+                faults: Vec::new(),
+                agent: None,
+                heartbeats: Vec::new(),
+            };
+            match definition {
+                Definition::Unregistered => continue,
+                Definition::Faulty { agent_name, fault } => {
+                    entry.agent_name = agent_name;
+                    entry.faults.push(fault.detail);
+                }
+                Definition::Registered(wire) => {
+                    entry.agent_name = Some(wire.agent_name.trim().to_owned());
+                    match compile(&entry.key, &wire, &names, &registry).await {
+                        Ok(Ok(agent)) => entry.agent = Some(agent),
+                        Ok(Err(faults)) => entry.faults = faults,
+                        Err(error) => entry.faults.push(format!("its contracts cannot be looked up: {error}")),
+                    }
+                    entry.definition = Some(wire);
+                }
+            }
+            let mine = |heartbeat: &&AgentHeartbeat| {
+                entry.agent_name.as_deref().is_some_and(|name| same_name(name, &heartbeat.agent_name))
+            };
+            entry.heartbeats = heartbeats.iter().filter(mine).cloned().collect();
+            entries.push(entry);
+        }
+        Ok(Self { entries })
+    }
+}
+
+/// The last of each agent's instances, by the broker's time.
+async fn heartbeats(records: &Records<'_>, codec: &Codec) -> anyhow::Result<Vec<AgentHeartbeat>> {
+    let mut last: BTreeMap<(String, String), AgentHeartbeat> = BTreeMap::new();
+    for shown in records.read("heartbeats", Start::Beginning, |_| true).await? {
+        match codec.decode_heartbeat(&raw(&shown.record)) {
+            Ok(mut heartbeat) => {
+                heartbeat.time = shown.record.timestamp.unwrap_or(heartbeat.time);
+                last.insert((heartbeat.agent_name.clone(), heartbeat.instance.clone()), heartbeat);
+            }
+            // One that says nothing is skipped, as the workers do.
+            Err(Undecided::Refused(_) | Undecided::NeedsSchema(_)) => {}
+        }
+    }
+    Ok(last.into_values().collect())
+}

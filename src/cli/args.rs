@@ -1,0 +1,308 @@
+//! Every command, flag and word of help.
+
+use super::output::Format;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Orchestrates AI agents over Kafka: tasks in, decisions that say why, completions out, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "baton", version, max_term_width = 110, after_help = EXAMPLES)]
+pub(super) struct Cli {
+    /// Configuration file [default: ./baton.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    pub(super) config: Option<PathBuf>,
+    /// One setting over file and environment; may be repeated
+    #[arg(long, global = true, value_name = "SECTION.KEY=VALUE", help_heading = "Everywhere")]
+    pub(super) set: Vec<String>,
+    /// Log what is done, to standard error
+    #[arg(long, short, global = true, help_heading = "Everywhere")]
+    pub(super) verbose: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXAMPLES: &str = "\
+From nothing to a result:
+  baton apply                                  create topics, register schemas
+  baton agents register agents.json            say who can do what
+  baton run                                    work; start more of them to scale
+  baton submit 'Qualify the lead ACME' --wait  hand in a task and see its result
+  baton tasks show TASK                        who did what, and why they were chosen
+
+Settings come from baton.toml, then BATON__SECTION__KEY in the environment, then --set.
+Exit codes: 0 done, 1 failed, 2 wrong use.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Work: take tasks, choose agents, take their reports, complete
+    #[command(after_help = "\
+Examples:
+  baton run
+  BATON__KAFKA__SLOT=worker-1 baton run --set http.listen=127.0.0.1:0
+
+Each worker has a slot of its own (kafka.slot); restarted under the same slot it goes on without a rebalance.
+SIGTERM ends it and expects it back; SIGINT (Ctrl-C) hands its work to the other workers at once.")]
+    Run,
+    /// Create or check topics and schemas; prints the difference and never deletes or shrinks
+    #[command(after_help = "\
+Examples:
+  baton apply --dry-run
+  baton apply --set kafka.replication_factor=3
+
+Safe to repeat. A topic keyed by task id never gets another partition count: tasks under way would lose their home.")]
+    Apply(ApplyArgs),
+    /// Check brokers, topics, schemas, LLM and agents; exit 1 with what to do
+    #[command(after_help = "Examples:\n  baton doctor\n  baton doctor --format json")]
+    Doctor(FormatArgs),
+    /// Hand in tasks: from arguments, a file or standard input
+    #[command(after_help = "\
+Examples:
+  baton submit 'Qualify the lead ACME' --wait
+  baton submit 'Summarise' --input '{\"text\":\"…\"}' --agents 'Summariser,Editor' --deadline 10m
+  baton submit --file tasks.jsonl --wait --timeout 5m
+  jq -c '.[]' tasks.json | baton submit -
+
+A file holds one JSON object per line, with the fields of TaskSubmitted; only `objective` is needed:
+  {\"objective\":\"Qualify the lead ACME\",\"input\":{\"company\":\"ACME\"},\"priority\":7}
+Flags fill in what a line leaves out. Nothing is sent unless every line is sound.")]
+    Submit(Box<SubmitArgs>),
+    /// Agents: list, register, unregister
+    #[command(after_help = "\
+Examples:
+  baton agents register agents/*.json
+  baton agents list
+  baton agents unregister 'Lead Scorer'")]
+    Agents(AgentsArgs),
+    /// Tasks: state and timeline with every decision and why
+    #[command(after_help = "Examples:\n  baton tasks show t-42\n  baton tasks show t-42 --format json")]
+    Tasks(TasksArgs),
+    /// Topics: list them, read them as JSON lines
+    #[command(after_help = "\
+Examples:
+  baton topics list
+  baton topics tail completions --follow
+  baton topics tail task-events -n 20
+  baton topics tail tasks --from-beginning --key t-42")]
+    Topics(TopicsArgs),
+    /// Dead letters: what was refused, and why
+    #[command(after_help = "\
+Examples:
+  baton dlq list --since 1h
+  baton dlq list --topic tasks --reason INVALID
+  baton dlq show tasks 3 17")]
+    Dlq(DlqArgs),
+    /// The configuration in force
+    #[command(after_help = "Examples:\n  baton config print\n  baton config print --format json")]
+    Config(ConfigArgs),
+    /// A completion script for a shell
+    #[command(after_help = "Examples:\n  baton completions bash > /etc/bash_completion.d/baton")]
+    Completions { shell: Shell },
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct FormatArgs {
+    /// As a table, or as one JSON array
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    /// Only say what would be done
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Topic files of your own instead of those compiled in
+    #[arg(long, value_name = "DIR")]
+    pub(super) topics: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SubmitArgs {
+    /// What is to be done, in words; `-` reads JSON lines from standard input
+    #[arg(required_unless_present = "file")]
+    pub(super) objective: Option<String>,
+    /// A file of JSON lines; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "objective")]
+    pub(super) file: Option<PathBuf>,
+    /// What to work on: JSON, or plain text
+    #[arg(long, value_name = "JSON")]
+    pub(super) input: Option<String>,
+    /// Contract of the input: a JSON Schema or a name
+    #[arg(long, value_name = "CONTRACT")]
+    pub(super) input_contract: Option<String>,
+    /// Follow a given plan (auto), make one (plan), or choose agent after agent (route)
+    #[arg(long, value_enum, ignore_case = true)]
+    pub(super) mode: Option<ModeArg>,
+    /// Only these agents, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(super) agents: Vec<String>,
+    /// When it must be done: a duration from now (10m) or a time (2026-01-31T12:00:00Z)
+    #[arg(long, value_name = "WHEN")]
+    pub(super) deadline: Option<String>,
+    /// 0 to 9, 9 first
+    #[arg(long, value_name = "N")]
+    pub(super) priority: Option<u8>,
+    /// For your own bookkeeping; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(super) labels: Vec<String>,
+    /// Id of the task; the same task under the same id runs once [default: a new one]
+    #[arg(long, value_name = "ID", conflicts_with = "file")]
+    pub(super) id: Option<String>,
+    /// Comes back in the completion
+    #[arg(long, value_name = "ID")]
+    pub(super) correlation_id: Option<String>,
+    /// Wait for the completions and print them; exit 1 unless all succeeded
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// How long to wait at most
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, requires = "wait")]
+    pub(super) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ModeArg {
+    Auto,
+    Plan,
+    Route,
+}
+
+impl ModeArg {
+    pub(super) fn symbol(self) -> &'static str {
+        match self {
+            Self::Auto => "AUTO",
+            Self::Plan => "PLAN",
+            Self::Route => "ROUTE",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AgentsArgs {
+    #[command(subcommand)]
+    pub(super) command: AgentsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AgentsCommand {
+    /// Who is registered, what is wrong with a definition, who was heard of last
+    List(FormatArgs),
+    /// Register definitions: JSON files of one definition or an array of them
+    Register {
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Take an agent off the table; its work under way goes on
+    Unregister {
+        /// Its name, or its topic name for one version of several
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TasksArgs {
+    #[command(subcommand)]
+    pub(super) command: TasksCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TasksCommand {
+    /// One task: its state, and its facts in order with every decision and why
+    Show {
+        #[arg(value_name = "TASK")]
+        id: String,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TopicsArgs {
+    #[command(subcommand)]
+    pub(super) command: TopicsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TopicsCommand {
+    /// Our topics as they are
+    List(FormatArgs),
+    /// Records as JSON lines, decoded by their schema, headers too; by default the last 10
+    Tail(TailArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TailArgs {
+    /// A topic's name, with or without the prefix
+    pub(super) name: String,
+    /// Everything there is
+    #[arg(long, conflicts_with = "last")]
+    pub(super) from_beginning: bool,
+    /// The last N records
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(super) last: Option<usize>,
+    /// Go on with what comes
+    #[arg(long, short)]
+    pub(super) follow: bool,
+    /// Only records of this key
+    #[arg(long)]
+    pub(super) key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DlqArgs {
+    #[command(subcommand)]
+    pub(super) command: DlqCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DlqCommand {
+    /// Dead letters, oldest first
+    List {
+        /// Only those of one topic: `tasks`
+        #[arg(long)]
+        topic: Option<String>,
+        /// Only those with one reason: `INVALID`
+        #[arg(long)]
+        reason: Option<String>,
+        /// Only those of that long ago and later: `1h`
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        since: Option<Duration>,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// One dead letter with its original bytes
+    Show {
+        /// The topic it was refused from: `tasks`
+        topic: String,
+        /// Where the dead letter itself lies
+        partition: i32,
+        offset: i64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(super) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Every setting in force, secrets redacted
+    Print {
+        #[arg(long, value_enum, default_value_t)]
+        format: ConfigFormat,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ConfigFormat {
+    #[default]
+    Toml,
+    Json,
+}
