@@ -155,18 +155,30 @@ fn bad_tasks(scratch: &Scratch) -> Vec<Case> {
         Case::new("undecodable", "UNDECODABLE", &[]).key("undecodable").bytes(b"hello \xff\xfe"),
         Case::new("cut", "UNDECODABLE", &[]).key("cut").bytes("{\"objective\": \"o\""),
         Case::new("empty", "UNDECODABLE", &[]).key("empty").bytes(""),
-        Case::new("no-schema", "UNKNOWN_SCHEMA", &["2147483632"]).key("no-schema").bytes([0, 0x7f, 0xff, 0xff, 0xf0, 1]),
+        Case::new("no-schema", "UNKNOWN_SCHEMA", &["2147483632"])
+            .key("no-schema")
+            .bytes([0, 0x7f, 0xff, 0xff, 0xf0, 1]),
         Case::new("shape", "INVALID", &["TaskSubmitted"])
             .bytes(of_another_shape(scratch, &json!({ "taskId": "shape", "colour": 7 })))
             .rejects("shape", "invalid"),
         Case::new("fields", "INVALID", &["colour", "size"])
             .json(&json!({ "taskId": "fields", "objective": "o", "colour": 1, "size": 2 }))
             .rejects("fields", "invalid"),
-        Case::new("no-objective", "INVALID", &["objective"]).json(&json!({ "taskId": "no-objective" })).rejects("no-objective", "invalid"),
-        Case::new("enum", "INVALID", &["mode"]).json(&task("enum", "mode", json!("SOMEHOW"))).rejects("enum", "invalid"),
-        Case::new("type", "INVALID", &["priority"]).json(&task("type", "priority", json!("high"))).rejects("type", "invalid"),
-        Case::new("several", "INVALID", &["objective", "priority", "limits.maxHops"]).json(&several).rejects("several", "invalid"),
-        Case::new("breach", "INVALID", &["input", "inputContract", "amount"]).json(&breach).rejects("breach", "invalid"),
+        Case::new("no-objective", "INVALID", &["objective"])
+            .json(&json!({ "taskId": "no-objective" }))
+            .rejects("no-objective", "invalid"),
+        Case::new("enum", "INVALID", &["mode"])
+            .json(&task("enum", "mode", json!("SOMEHOW")))
+            .rejects("enum", "invalid"),
+        Case::new("type", "INVALID", &["priority"])
+            .json(&task("type", "priority", json!("high")))
+            .rejects("type", "invalid"),
+        Case::new("several", "INVALID", &["objective", "priority", "limits.maxHops"])
+            .json(&several)
+            .rejects("several", "invalid"),
+        Case::new("breach", "INVALID", &["input", "inputContract", "amount"])
+            .json(&breach)
+            .rejects("breach", "invalid"),
         Case::new("bad-id", "ID", &["taskId", "a b", "A-Z"]).json(&json!({ "taskId": "a b", "objective": "o" })),
         Case::new("long-id", "ID", &["128"]).json(&json!({ "taskId": "x".repeat(129), "objective": "o" })),
         Case::new("bad-key", "ID", &["key", "a/b"]).key("a/b").json(&json!({ "objective": "o" })),
@@ -183,7 +195,9 @@ fn bad_tasks(scratch: &Scratch) -> Vec<Case> {
         Case::new("plan", "INVALID", &["a plan"])
             .json(&task("plan", "plan", json!([{ "stepId": "a", "objective": "o" }])))
             .rejects("plan", "not_supported"),
-        Case::new("mode-plan", "INVALID", &["mode PLAN"]).json(&task("mode-plan", "mode", json!("plan"))).rejects("mode-plan", "not_supported"),
+        Case::new("mode-plan", "INVALID", &["mode PLAN"])
+            .json(&task("mode-plan", "mode", json!("plan")))
+            .rejects("mode-plan", "not_supported"),
         Case::new("later", "INVALID", &["notBefore"])
             .json(&task("later", "notBefore", json!("2030-01-01T00:00:00Z")))
             .rejects("later", "not_supported"),
@@ -241,7 +255,10 @@ fn a_refused_task_whose_id_is_in_use_has_no_completion_of_its_own() {
     case.is_dead_in(&mut office.dlq("tasks"), &read_all(scratch.stack, &tasks), "w-bad");
     let mut told = Told::of(scratch);
     assert!(told.completions("in-use").is_empty());
-    report(scratch, &[json!({ "taskId": "in-use", "assignmentId": assignment, "agentName": "Held", "status": "SUCCEEDED" })]);
+    report(
+        scratch,
+        &[json!({ "taskId": "in-use", "assignmentId": assignment, "agentName": "Held", "status": "SUCCEEDED" })],
+    );
     assert_eq!(told.ended("in-use", "SUCCEEDED", "completed")["result"], "null");
     assert_eq!(told.completions("in-use").len(), 1);
 }
@@ -266,7 +283,12 @@ fn the_same_task_twice_is_counted_and_another_under_its_id_is_a_dead_letter() {
     let mut dlq = office.dlq("tasks");
     dlq.find("the other one", SOON, |record| record.header("x-case") == "other-live");
 
-    report(scratch, &[json!({ "taskId": "twice", "assignmentId": assignment, "agentName": "Held", "status": "SUCCEEDED", "output": 1 })]);
+    report(
+        scratch,
+        &[
+            json!({ "taskId": "twice", "assignmentId": assignment, "agentName": "Held", "status": "SUCCEEDED", "output": 1 }),
+        ],
+    );
     let mut told = Told::of(scratch);
     told.ended("twice", "SUCCEEDED", "completed");
     // Its receipt is kept: the same holds after its end.
@@ -281,18 +303,21 @@ fn the_same_task_twice_is_counted_and_another_under_its_id_is_a_dead_letter() {
     assert_eq!(told.facts("twice").len(), 6, "accepted, chosen, assigned, succeeded, chosen, ended");
 }
 
-/// The size of the largest value the broker takes, which it then has.
+/// The size of the largest value the broker takes; those that it took on the way are on the record's topic.
 fn largest(sender: &Sender, record: impl Fn(usize) -> Send) -> usize {
-    // What a batch and a record in it add is known to a few bytes; from there down until the broker agrees.
-    let mut size = RECORD_LIMIT - 61;
-    loop {
+    let (mut taken, mut refused) = (RECORD_LIMIT - 1_000, RECORD_LIMIT - 61);
+    while taken + 1 < refused {
+        let size = usize::midpoint(taken, refused);
         match sender.try_all([record(size)]).remove(0) {
-            Ok(_) => return size,
-            Err(refused) => assert!(refused.contains("MessageSizeTooLarge"), "{refused}"),
+            Ok(_) => taken = size,
+            Err(why) => {
+                assert!(why.contains("MessageSizeTooLarge"), "{why}");
+                refused = size;
+            }
         }
-        size -= 1;
-        assert!(size > RECORD_LIMIT - 1_000, "the broker takes no record of about its limit");
     }
+    assert!(taken > RECORD_LIMIT - 1_000, "the broker takes no record of about its limit");
+    taken
 }
 
 /// A task of that many bytes.
@@ -301,32 +326,59 @@ fn of_size(id: &str, size: usize) -> Vec<u8> {
     [head.as_bytes(), &vec![b'x'; size - head.len() - tail.len()], tail.as_bytes()].concat()
 }
 
+/// A topic with the limit and the partitions of the inputs, to find out what they take and where.
+fn probe(scratch: &Scratch, name: &str) -> String {
+    scratch.create(name, 3, &[("max.message.bytes", &RECORD_LIMIT.to_string())])
+}
+
 #[test]
 fn a_task_in_a_record_of_exactly_the_topics_limit_does_not_block_its_partition() {
     let office = office();
     let Office { scratch, .. } = office;
-    let tasks = scratch.topic("tasks");
-    let probe = scratch.create("limit-probe", 1, &[("max.message.bytes", &RECORD_LIMIT.to_string())]);
-    let case = |size: usize| Case::new("limit", "TOO_LARGE", &["input", "262144"]).key("limit").bytes(of_size("limit", size));
+    let (tasks, probe) = (scratch.topic("tasks"), probe(scratch, "limit-tasks"));
     let sender = Sender::new(scratch.stack, Partitioner::Murmur2);
-    // Found on a topic of its own, so that only one such record is a task.
-    let size = largest(&sender, |size| case(size).record(&probe));
-    let case = case(size);
-    let (home, _) = sender.send(case.record(&tasks));
     let (mut told, mut dlq) = (Told::of(scratch), office.dlq("tasks"));
-    told.ended("limit", "REJECTED", "too_large");
-    case.is_dead_in(&mut dlq, &read_all(scratch.stack, &tasks), "w-bad");
-    // Elsewhere: on its way home it would be larger than its topic takes.
-    let away = Case { name: "limit-away", ..Case::new("", "TOO_LARGE", &["home"]) };
-    let away = away.key("limit").bytes(of_size("limit", size - 5));
-    sender.send(away.record(&tasks).partition((home + 1) % 3));
-    dlq.find("it is a dead letter", SOON, |record| record.header("x-case") == "limit-away");
-    away.is_dead_in(&mut dlq, &read_all(scratch.stack, &tasks), "w-bad");
+    let case = |name: &'static str, size| {
+        Case::new(name, "TOO_LARGE", &["input", "262144"])
+            .key(name)
+            .bytes(of_size(name, size))
+            .rejects(name, "too_large")
+    };
+    // At home, and where it would outgrow its topic on the way home.
+    for (name, away) in [("limit", 0), ("limit-away", 1)] {
+        let size = largest(&sender, |size| case(name, size).record(&probe));
+        let (home, _) = sender.send(Send::to(&probe).key(name));
+        let case = case(name, size);
+        sender.send(case.record(&tasks).partition((home + away) % 3));
+        let completion = told.ended(name, "REJECTED", "too_large");
+        case.is_dead_in(&mut dlq, &read_all(scratch.stack, &tasks), "w-bad");
+        let letter = dlq.records().iter().find(|letter| letter.header("x-case") == name).expect("it was found");
+        let place =
+            format!("{}/{}", letter.header("__streams.errors.partition"), letter.header("__streams.errors.offset"));
+        assert!(completion["message"].as_str().is_some_and(|why| why.contains(&place)), "{place}: {completion:#}");
+        assert_eq!(told.completion(name).partition, home);
+        assert_eq!((told.completions(name).len(), told.events(name).len()), (1, 0));
+    }
+    // Sent from elsewhere under an id in use: that task goes on, and has no completion but its own.
+    let assignment = office.hold("limit-held");
+    let (home, _) = sender.send(Send::to(&probe).key("limit-held"));
+    let held = case("limit-held", largest(&sender, |size| case("limit-held", size).record(&probe)));
+    sender.send(held.record(&tasks).partition((home + 1) % 3));
+    dlq.find("it is a dead letter", SOON, |letter| letter.header("x-case") == "limit-held");
+    held.is_dead_in(&mut dlq, &read_all(scratch.stack, &tasks), "w-bad");
     for n in 0..3 {
         let task = json!({ "taskId": format!("after-limit-{n}"), "objective": "o", "agents": ["Echo"] });
         sender.send(Send::to(&tasks).json(&task).partition(n));
         told.ended(&format!("after-limit-{n}"), "SUCCEEDED", "completed");
     }
+    report(
+        scratch,
+        &[json!({ "taskId": "limit-held", "assignmentId": assignment, "agentName": "Held", "status": "SUCCEEDED" })],
+    );
+    told.ended("limit-held", "SUCCEEDED", "completed");
+    assert_eq!(told.completions("limit-held").len(), 1);
+    // Nothing was tried in vain for it.
+    assert_eq!(office.worker.metric("baton_transactions_aborted_total"), 0.0);
 }
 
 #[test]
@@ -335,9 +387,11 @@ fn a_report_over_the_limit_ends_its_task_and_is_no_dead_letter() {
     let Office { scratch, .. } = office;
     let mut told = Told::of(scratch);
     let status = scratch.topic("agent-status");
-    let probe = scratch.create("limit-probe-2", 1, &[("max.message.bytes", &RECORD_LIMIT.to_string())]);
+    let probe = probe(scratch, "limit-reports");
     let sender = Sender::new(scratch.stack, Partitioner::Murmur2);
-    for (task, exact) in [("wide", false), ("widest", true)] {
+    for (task, exact, away) in
+        [("wide", false, 0), ("widest", true, 0), ("wide-away", false, 1), ("widest-away", true, 1)]
+    {
         let assignment = office.hold(task);
         let of_size = |size: usize| {
             let report = json!({ "taskId": task, "assignmentId": assignment, "agentName": "Held", "status": "SUCCEEDED", "output": "" });
@@ -349,9 +403,13 @@ fn a_report_over_the_limit_ends_its_task_and_is_no_dead_letter() {
             true => largest(&sender, |size| record(&probe, size - base)) - base,
             false => LIMIT + 1,
         };
-        sender.send(record(&status, size));
+        let (home, _) = sender.send(Send::to(&probe).key(task));
+        sender.send(record(&status, size).partition((home + away) % 3));
         let ended = told.ended(task, "FAILED", "too_large");
-        assert!(ended["message"].as_str().is_some_and(|why| why.contains("output") && why.contains("262144")), "{ended:#}");
+        assert!(
+            ended["message"].as_str().is_some_and(|why| why.contains("output") && why.contains("262144")),
+            "{ended:#}"
+        );
         assert_eq!(ended["result"], Value::Null);
         let kinds = told.kinds(task);
         assert_eq!(kinds[kinds.len() - 2..], ["OUTPUT_REJECTED", "TASK_ENDED"]);
@@ -372,7 +430,8 @@ fn every_bad_report_is_a_dead_letter_and_changes_nothing() {
         report[field] = value;
         report
     };
-    let (accepted, offset) = id.split_once('~').and_then(|(_, rest)| rest.split_once('~')?.0.split_once('-')).expect("an id");
+    let (accepted, offset) =
+        id.split_once('~').and_then(|(_, rest)| rest.split_once('~')?.0.split_once('-')).expect("an id");
     let later = format!("bad-report~{accepted}-{}~1~1", offset.parse::<i64>().unwrap() + 1_000_000);
     let cases = [
         Case::new("r-undecodable", "UNDECODABLE", &[]).key("bad-report").bytes(b"\xff\xfe"),
@@ -382,13 +441,16 @@ fn every_bad_report_is_a_dead_letter_and_changes_nothing() {
         Case::new("r-fields", "INVALID", &["colour"]).json(&with("colour", json!(1))),
         Case::new("r-status", "INVALID", &["status"]).json(&with("status", json!("FINISHED"))),
         Case::new("r-unknown", "INVALID", &["status"]).json(&with("status", json!("UNKNOWN"))),
-        Case::new("r-missing", "INVALID", &["agentName"]).json(&json!({ "taskId": "bad-report", "assignmentId": id, "status": "SUCCEEDED" })),
+        Case::new("r-missing", "INVALID", &["agentName"])
+            .json(&json!({ "taskId": "bad-report", "assignmentId": id, "status": "SUCCEEDED" })),
         Case::new("r-id", "ID", &["taskId", "a b"]).json(&with("taskId", json!("a b"))),
         Case::new("r-key", "ID", &["key", "elsewhere"]).key("elsewhere").json(&good),
         Case::new("r-null", "INVALID", &["null"]).key("bad-report"),
-        Case::new("r-nonsense", "IMPOSSIBLE", &["assignmentId", "nonsense"]).json(&with("assignmentId", json!("nonsense"))),
+        Case::new("r-nonsense", "IMPOSSIBLE", &["assignmentId", "nonsense"])
+            .json(&with("assignmentId", json!("nonsense"))),
         Case::new("r-step", "IMPOSSIBLE", &["step"]).json(&with("assignmentId", json!(id.replace("~1~1", "~2~1")))),
-        Case::new("r-attempt", "IMPOSSIBLE", &["attempt"]).json(&with("assignmentId", json!(id.replace("~1~1", "~1~2")))),
+        Case::new("r-attempt", "IMPOSSIBLE", &["attempt"])
+            .json(&with("assignmentId", json!(id.replace("~1~1", "~1~2")))),
         Case::new("r-later", "IMPOSSIBLE", &["accepted elsewhere"]).json(&with("assignmentId", json!(later))),
         Case::new("r-task", "IMPOSSIBLE", &["another task"]).json(&with("assignmentId", json!(other))),
         Case::new("r-agent", "IMPOSSIBLE", &["Held", "Echo"]).json(&with("agentName", json!("Echo"))),
@@ -417,17 +479,26 @@ fn late_and_stale_reports_are_counted_and_change_nothing() {
     let office = office();
     let Office { scratch, .. } = office;
     let id = office.hold("late");
-    let said = |status: &str, output: i32| {
-        json!({ "taskId": "late", "assignmentId": id, "agentName": "Held", "status": status, "output": output })
-    };
+    let said = |status: &str, output: i32| json!({ "taskId": "late", "assignmentId": id, "agentName": "Held", "status": status, "output": output });
     let mut told = Told::of(scratch);
     let before = office.counted("agent-status", "stale");
     report(scratch, &[said("ACCEPTED", 0), said("ACCEPTED", 0), said("SUCCEEDED", 1)]);
     assert_eq!(told.ended("late", "SUCCEEDED", "completed")["result"], "1");
     let facts = told.facts("late");
     // After the end: again, otherwise, and of tasks nobody knows (any more).
-    let unknown = json!({ "taskId": "never", "assignmentId": "never~0-7~1~1", "agentName": "Held", "status": "SUCCEEDED" });
-    report(scratch, &[said("SUCCEEDED", 1), said("SUCCEEDED", 2), said("FAILED", 3), said("DECLINED", 3), said("PROGRESS", 3), unknown]);
+    let unknown =
+        json!({ "taskId": "never", "assignmentId": "never~0-7~1~1", "agentName": "Held", "status": "SUCCEEDED" });
+    report(
+        scratch,
+        &[
+            said("SUCCEEDED", 1),
+            said("SUCCEEDED", 2),
+            said("FAILED", 3),
+            said("DECLINED", 3),
+            said("PROGRESS", 3),
+            unknown,
+        ],
+    );
     office.counts("agent-status", "stale", before, 7);
     assert_eq!(told.facts("late"), facts);
     assert_eq!((told.completions("late").len(), office.agents.of("late").len()), (1, 1));
