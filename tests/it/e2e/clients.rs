@@ -87,7 +87,11 @@ fn is_the_same_at_home(record: &Record, first: &Record, home: i32) {
 fn a_task_typed_into_kcat_is_done() {
     let Office { scratch, .. } = office();
     let mut told = Told::of(scratch);
-    kcat(scratch, &["-k", "kcat-key"], "{\"objective\": \"greet Ada\", \"agents\": [\"Greeter\"], \"input\": \"Ada\"}\n");
+    kcat(
+        scratch,
+        &["-k", "kcat-key"],
+        "{\"objective\": \"greet Ada\", \"agents\": [\"Greeter\"], \"input\": \"Ada\"}\n",
+    );
     kcat(scratch, &[], "{\"taskId\": \"kcat-id\", \"objective\": \"greet Bob\", \"agents\": [\"Greeter\"]}\n");
     kcat(scratch, &[], "{\"objective\": \"greet people by their name\", \"correlationId\": \"kcat-bare\"}\n");
     let ada = told.ended("kcat-key", "SUCCEEDED", "completed");
@@ -96,7 +100,8 @@ fn a_task_typed_into_kcat_is_done() {
     let bare = |record: &Record| record.text("correlationId") == "kcat-bare";
     let bare = told.completions.find("the bare one completes", SOON, bare);
     let sent = read_all(scratch.stack, &scratch.topic("tasks"));
-    let own = |record: &&Record| record.text("correlationId") == "kcat-bare" && record.header("baton.arrived").is_empty();
+    let own =
+        |record: &&Record| record.text("correlationId") == "kcat-bare" && record.header("baton.arrived").is_empty();
     let own = sent.iter().find(own).expect("it was sent");
     assert_eq!(bare.text("taskId"), format!("{}-{}-{}", own.topic, own.partition, own.offset));
     assert_eq!(bare.text("outcome"), "SUCCEEDED");
@@ -214,7 +219,10 @@ fn a_route_by_contract_is_told_in_decisions_events_and_headers() {
     let value = &completion.value;
     assert_eq!((value["outcome"].as_str(), value["result"].as_str()), (Some("SUCCEEDED"), Some(r#"{"answer":42}"#)));
     assert_eq!((value["run"].as_i64(), value["hops"].as_i64()), (Some(1), Some(3)));
-    assert_eq!((value["correlationId"].as_str(), value["submittedAt"].as_i64()), (Some("c-7"), Some(1_767_323_045_000)));
+    assert_eq!(
+        (value["correlationId"].as_str(), value["submittedAt"].as_i64()),
+        (Some("c-7"), Some(1_767_323_045_000))
+    );
     assert_eq!(texts(items(value, "steps"), "agentName"), ["Reader", "Scorer", "Writer"]);
     assert_eq!(texts(items(value, "steps"), "status"), ["SUCCEEDED"; 3]);
 
@@ -232,7 +240,10 @@ fn a_route_by_contract_is_told_in_decisions_events_and_headers() {
         if question == 4 {
             assert_eq!((decision["choice"].as_str(), &decision["stepId"]), (Some("DONE"), &Value::Null));
         } else {
-            assert_eq!((decision["choice"].as_str(), decision["stepId"].as_str()), (Some("AGENT"), Some(&*question.to_string())));
+            assert_eq!(
+                (decision["choice"].as_str(), decision["stepId"].as_str()),
+                (Some("AGENT"), Some(&*question.to_string()))
+            );
             let first = &items(decision, "candidates")[0];
             assert_eq!((&first["agentName"], &first["excluded"]), (&decision["chosen"], &Value::Null));
             assert!(decision["reason"].as_str().is_some_and(|why| why.contains(decision["chosen"].as_str().unwrap())));
@@ -241,12 +252,15 @@ fn a_route_by_contract_is_told_in_decisions_events_and_headers() {
     let excluded = items(&decisions[0].value, "candidates").iter().filter(|one| !one["excluded"].is_null()).count();
     assert_eq!(excluded, 2, "the two whose contract is another one: {:#}", decisions[0].value);
 
-    let row: Vec<String> =
-        [&["TASK_ACCEPTED"][..], &["AGENT_CHOSEN", "STEP_ASSIGNED", "STEP_SUCCEEDED"].repeat(3), &["AGENT_CHOSEN", "TASK_ENDED"]]
-            .concat()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+    let row: Vec<String> = [
+        &["TASK_ACCEPTED"][..],
+        &["AGENT_CHOSEN", "STEP_ASSIGNED", "STEP_SUCCEEDED"].repeat(3),
+        &["AGENT_CHOSEN", "TASK_ENDED"],
+    ]
+    .concat()
+    .into_iter()
+    .map(str::to_owned)
+    .collect();
     assert_eq!(told.kinds("row"), row);
     let events = told.events("row");
     assert_eq!(events.len(), 4, "one record for each transaction of a task with three steps");
@@ -271,7 +285,10 @@ fn a_route_by_contract_is_told_in_decisions_events_and_headers() {
 #[test]
 fn scores_and_the_reason_of_a_choice_by_words_are_told() {
     let Office { scratch, .. } = office();
-    submit(scratch, &[json!({ "taskId": "words", "objective": "greets people by their name", "agents": ["Greeter", "Scribe"] })]);
+    submit(
+        scratch,
+        &[json!({ "taskId": "words", "objective": "greets people by their name", "agents": ["Greeter", "Scribe"] })],
+    );
     let mut told = Told::of(scratch);
     let decision = told.decision("words", 1);
     assert_eq!((decision["by"].as_str(), decision["chosen"].as_str()), (Some("CLEAR_WINNER"), Some("Greeter")));
