@@ -58,7 +58,7 @@ impl Office {
     #[track_caller]
     fn assignment(&self, task: &str) -> String {
         let seen = || self.agents.of(task).first().map(|record| record.text("assignmentId").to_owned());
-        until(&format!("{task} is assigned"), SOON, || seen().ok_or("no assignment".to_owned()))
+        until(&format!("{task} is assigned"), SOON, || seen().ok_or_else(|| "no assignment".to_owned()))
     }
 }
 

@@ -84,7 +84,7 @@ fn is_decided(decision: &Value, by: &str, degraded: Option<&str>, verdicts: &[&s
 struct Office {
     scratch: Scratch,
     llm: Llm,
-    _worker: Worker,
+    worker: Worker,
     _agents: Agents,
 }
 
@@ -119,15 +119,18 @@ fn office() -> &'static Office {
         let work = |name| (name, works(Value::clone));
         let agents = Agents::start(&scratch, [BOTH[0], BOTH[1], "Peeler", "Only One"].map(work).into());
         eligible(&worker, 4);
-        Office { scratch, llm, _worker: worker, _agents: agents }
+        Office { scratch, llm, worker, _agents: agents }
     })
 }
+
+/// A case, by whom it is settled, whom it must choose, why it is degraded, and what each call comes to.
+type Expected = (&'static str, &'static str, Option<&'static str>, Option<&'static str>, &'static [&'static str]);
 
 #[test]
 fn whatever_the_llm_answers_the_decision_tells_what_was_done_and_why() {
     let Office { scratch, llm, .. } = office();
     let agent = Some("Agent AB");
-    let cases: [(&str, &str, Option<&str>, Option<&str>, &[&str]); 11] = [
+    let cases: [Expected; 11] = [
         ("well", "LLM", agent, None, &["valid"]),
         ("folded", "LLM", agent, None, &["valid"]),
         ("near", "LLM", agent, None, &["unknown_name", "valid"]),
@@ -211,7 +214,7 @@ fn none_waits_and_is_asked_again_only_when_others_can_be_chosen() {
     assert_eq!((none["choice"].as_str(), none["stepId"].as_str()), (Some("NONE"), Some("1")));
     // Somebody else, whom the task does not allow: no reason to ask again.
     scratch.register_all(&[definition("Bystander", "looks on")]);
-    let seen = |name: &str| office()._worker.log().contains(name);
+    let seen = |name: &str| office().worker.log().contains(name);
     until("the worker knows", SOON, || if seen("Bystander") { Ok(()) } else { Err("not yet".into()) });
     scratch.register_all(&[definition("Agent New", "looks after what comes")]);
     let _agents = Agents::start(scratch, vec![("Agent New", works(Value::clone))]);
