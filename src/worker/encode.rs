@@ -6,7 +6,7 @@ use crate::contract::{
     self as wire, Assignment, Attempt, Candidate, Codec, CompletedStep, Completion, ContextItem, FactType,
     RoutingDecision, TaskEvents, WireRecord, assignment_topic, home_partition, rfc3339,
 };
-use crate::partition::{AssignmentOut, CompletionOut, Dead, Ending, FactsOut, Output, Part, PartKey, TaskRef};
+use crate::partition::{AssignmentOut, CompletionOut, Dead, Ending, FactsOut, Note, Output, Part, PartKey, TaskRef};
 use crate::workflow::{AssignmentId, Choice, Decision, Event, Fact, Outcome, TimerKind, Timestamp};
 use serde_json::json;
 use std::borrow::Cow;
@@ -154,6 +154,26 @@ impl Encoder {
             partition: to,
             key: record.key.clone(),
             value: record.value.clone(),
+            headers,
+            timestamp: Some(record.timestamp),
+            origin,
+        }
+    }
+
+    /// What goes home of a record that would outgrow its topic on the way.
+    pub(super) fn note(&self, record: &Record, task_id: &str, note: &Note, origin: usize) -> Outgoing {
+        let arrived = wire::arrived(record.partition, record.offset);
+        let mut headers = vec![(wire::ARRIVED.into(), Some(arrived.into_bytes()))];
+        if let Some((reason, detail)) = &note.why {
+            headers.push((wire::OUTGROWN.into(), Some(format!("{reason} {detail}").into_bytes())));
+        }
+        let trace = record.header(wire::TRACEPARENT).filter(|trace| wire::is_traceparent(trace));
+        headers.extend(trace.map(|trace| (wire::TRACEPARENT.into(), Some(trace.as_bytes().to_vec()))));
+        Outgoing {
+            topic: Arc::clone(&self.inputs[record.input]),
+            partition: note.to,
+            key: Some(task_id.as_bytes().to_vec()),
+            value: note.value.clone(),
             headers,
             timestamp: Some(record.timestamp),
             origin,

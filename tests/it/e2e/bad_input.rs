@@ -58,7 +58,7 @@ impl Office {
     #[track_caller]
     fn assignment(&self, task: &str) -> String {
         let seen = || self.agents.of(task).first().map(|record| record.text("assignmentId").to_owned());
-        until(&format!("{task} is assigned"), SOON, || seen().ok_or("no assignment".to_owned()))
+        until(&format!("{task} is assigned"), SOON, || seen().ok_or_else(|| "no assignment".to_owned()))
     }
 }
 
@@ -303,18 +303,21 @@ fn the_same_task_twice_is_counted_and_another_under_its_id_is_a_dead_letter() {
     assert_eq!(told.facts("twice").len(), 6, "accepted, chosen, assigned, succeeded, chosen, ended");
 }
 
-/// The size of the largest value the broker takes, which it then has.
+/// The size of the largest value the broker takes; those that it took on the way are on the record's topic.
 fn largest(sender: &Sender, record: impl Fn(usize) -> Send) -> usize {
-    // What a batch and a record in it add is known to a few bytes; from there down until the broker agrees.
-    let mut size = RECORD_LIMIT - 61;
-    loop {
+    let (mut taken, mut refused) = (RECORD_LIMIT - 1_000, RECORD_LIMIT - 61);
+    while taken + 1 < refused {
+        let size = usize::midpoint(taken, refused);
         match sender.try_all([record(size)]).remove(0) {
-            Ok(_) => return size,
-            Err(refused) => assert!(refused.contains("MessageSizeTooLarge"), "{refused}"),
+            Ok(_) => taken = size,
+            Err(why) => {
+                assert!(why.contains("MessageSizeTooLarge"), "{why}");
+                refused = size;
+            }
         }
-        size -= 1;
-        assert!(size > RECORD_LIMIT - 1_000, "the broker takes no record of about its limit");
     }
+    assert!(taken > RECORD_LIMIT - 1_000, "the broker takes no record of about its limit");
+    taken
 }
 
 /// A task of that many bytes.
@@ -323,33 +326,59 @@ fn of_size(id: &str, size: usize) -> Vec<u8> {
     [head.as_bytes(), &vec![b'x'; size - head.len() - tail.len()], tail.as_bytes()].concat()
 }
 
+/// A topic with the limit and the partitions of the inputs, to find out what they take and where.
+fn probe(scratch: &Scratch, name: &str) -> String {
+    scratch.create(name, 3, &[("max.message.bytes", &RECORD_LIMIT.to_string())])
+}
+
 #[test]
 fn a_task_in_a_record_of_exactly_the_topics_limit_does_not_block_its_partition() {
     let office = office();
     let Office { scratch, .. } = office;
-    let tasks = scratch.topic("tasks");
-    let probe = scratch.create("limit-probe", 1, &[("max.message.bytes", &RECORD_LIMIT.to_string())]);
-    let case =
-        |size: usize| Case::new("limit", "TOO_LARGE", &["input", "262144"]).key("limit").bytes(of_size("limit", size));
+    let (tasks, probe) = (scratch.topic("tasks"), probe(scratch, "limit-tasks"));
     let sender = Sender::new(scratch.stack, Partitioner::Murmur2);
-    // Found on a topic of its own, so that only one such record is a task.
-    let size = largest(&sender, |size| case(size).record(&probe));
-    let case = case(size);
-    let (home, _) = sender.send(case.record(&tasks));
     let (mut told, mut dlq) = (Told::of(scratch), office.dlq("tasks"));
-    told.ended("limit", "REJECTED", "too_large");
-    case.is_dead_in(&mut dlq, &read_all(scratch.stack, &tasks), "w-bad");
-    // Elsewhere: on its way home it would be larger than its topic takes.
-    let away = Case { name: "limit-away", ..Case::new("", "TOO_LARGE", &["home"]) };
-    let away = away.key("limit").bytes(of_size("limit", size - 5));
-    sender.send(away.record(&tasks).partition((home + 1) % 3));
-    dlq.find("it is a dead letter", SOON, |record| record.header("x-case") == "limit-away");
-    away.is_dead_in(&mut dlq, &read_all(scratch.stack, &tasks), "w-bad");
+    let case = |name: &'static str, size| {
+        Case::new(name, "TOO_LARGE", &["input", "262144"])
+            .key(name)
+            .bytes(of_size(name, size))
+            .rejects(name, "too_large")
+    };
+    // At home, and where it would outgrow its topic on the way home.
+    for (name, away) in [("limit", 0), ("limit-away", 1)] {
+        let size = largest(&sender, |size| case(name, size).record(&probe));
+        let (home, _) = sender.send(Send::to(&probe).key(name));
+        let case = case(name, size);
+        sender.send(case.record(&tasks).partition((home + away) % 3));
+        let completion = told.ended(name, "REJECTED", "too_large");
+        case.is_dead_in(&mut dlq, &read_all(scratch.stack, &tasks), "w-bad");
+        let letter = dlq.records().iter().find(|letter| letter.header("x-case") == name).expect("it was found");
+        let place =
+            format!("{}/{}", letter.header("__streams.errors.partition"), letter.header("__streams.errors.offset"));
+        assert!(completion["message"].as_str().is_some_and(|why| why.contains(&place)), "{place}: {completion:#}");
+        assert_eq!(told.completion(name).partition, home);
+        assert_eq!((told.completions(name).len(), told.events(name).len()), (1, 0));
+    }
+    // Sent from elsewhere under an id in use: that task goes on, and has no completion but its own.
+    let assignment = office.hold("limit-held");
+    let (home, _) = sender.send(Send::to(&probe).key("limit-held"));
+    let held = case("limit-held", largest(&sender, |size| case("limit-held", size).record(&probe)));
+    sender.send(held.record(&tasks).partition((home + 1) % 3));
+    dlq.find("it is a dead letter", SOON, |letter| letter.header("x-case") == "limit-held");
+    held.is_dead_in(&mut dlq, &read_all(scratch.stack, &tasks), "w-bad");
     for n in 0..3 {
         let task = json!({ "taskId": format!("after-limit-{n}"), "objective": "o", "agents": ["Echo"] });
         sender.send(Send::to(&tasks).json(&task).partition(n));
         told.ended(&format!("after-limit-{n}"), "SUCCEEDED", "completed");
     }
+    report(
+        scratch,
+        &[json!({ "taskId": "limit-held", "assignmentId": assignment, "agentName": "Held", "status": "SUCCEEDED" })],
+    );
+    told.ended("limit-held", "SUCCEEDED", "completed");
+    assert_eq!(told.completions("limit-held").len(), 1);
+    // Nothing was tried in vain for it.
+    assert_eq!(office.worker.metric("baton_transactions_aborted_total"), 0.0);
 }
 
 #[test]
@@ -358,9 +387,11 @@ fn a_report_over_the_limit_ends_its_task_and_is_no_dead_letter() {
     let Office { scratch, .. } = office;
     let mut told = Told::of(scratch);
     let status = scratch.topic("agent-status");
-    let probe = scratch.create("limit-probe-2", 1, &[("max.message.bytes", &RECORD_LIMIT.to_string())]);
+    let probe = probe(scratch, "limit-reports");
     let sender = Sender::new(scratch.stack, Partitioner::Murmur2);
-    for (task, exact) in [("wide", false), ("widest", true)] {
+    for (task, exact, away) in
+        [("wide", false, 0), ("widest", true, 0), ("wide-away", false, 1), ("widest-away", true, 1)]
+    {
         let assignment = office.hold(task);
         let of_size = |size: usize| {
             let report = json!({ "taskId": task, "assignmentId": assignment, "agentName": "Held", "status": "SUCCEEDED", "output": "" });
@@ -372,7 +403,8 @@ fn a_report_over_the_limit_ends_its_task_and_is_no_dead_letter() {
             true => largest(&sender, |size| record(&probe, size - base)) - base,
             false => LIMIT + 1,
         };
-        sender.send(record(&status, size));
+        let (home, _) = sender.send(Send::to(&probe).key(task));
+        sender.send(record(&status, size).partition((home + away) % 3));
         let ended = told.ended(task, "FAILED", "too_large");
         assert!(
             ended["message"].as_str().is_some_and(|why| why.contains("output") && why.contains("262144")),

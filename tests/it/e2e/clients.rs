@@ -2,10 +2,12 @@
 //! what all of them can read back.
 
 use super::super::support::agents::{Agents, always, definition, silent, works};
+use super::super::support::reaper::Kept;
 use super::super::support::{Partitioner, Record, Scratch, Send, Sender, Topic, Worker, encode, read_all, until};
 use super::*;
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -21,12 +23,15 @@ fn office() -> &'static Office {
     static OFFICE: OnceLock<Office> = OnceLock::new();
     OFFICE.get_or_init(|| {
         let scratch = Scratch::new("clients");
+        let word_counter = std::fs::read_to_string(example("agent.json")).expect("the example is in the repository");
+        let word_counter = serde_json::from_str(&word_counter).expect("it is JSON");
         scratch.apply().register_all(&[
             definition("Greeter", "greets people by their name"),
             between("Reader", "mail", "letter"),
             between("Scorer", "letter", "score"),
             between("Writer", "score", "answer"),
             definition("Scribe", "writes things down"),
+            word_counter,
         ]);
         let worker = scratch.worker("w").start();
         let agents = Agents::start(
@@ -39,9 +44,13 @@ fn office() -> &'static Office {
                 ("Scribe", silent()),
             ],
         );
-        eligible(&worker, 5);
+        eligible(&worker, 6);
         Office { scratch, _worker: worker, agents }
     })
+}
+
+fn example(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(file)
 }
 
 /// `kcat -P` with these arguments and this on its input.
@@ -234,7 +243,7 @@ fn a_route_by_contract_is_told_in_decisions_events_and_headers() {
         assert_eq!(decision["decisionId"], record.header("ce_id"));
         assert_eq!((decision["by"].as_str(), decision["question"].as_i64()), (Some("CONTRACT"), Some(question)));
         assert_eq!((decision["degraded"].as_bool(), items(decision, "attempts").len()), (Some(false), 0));
-        assert_eq!(items(decision, "candidates").len(), 5, "all that are registered: {decision:#}");
+        assert_eq!(items(decision, "candidates").len(), 6, "all that are registered: {decision:#}");
         assert!(items(decision, "candidates").iter().all(|one| one["score"].is_null()), "{decision:#}");
         assert!(!decision["reason"].as_str().unwrap_or_default().is_empty());
         if question == 4 {
@@ -316,7 +325,8 @@ fn tasks_and_reports_in_avro_count_like_those_in_json() {
         "parentTaskId": null, "submittedBy": "a stock writer", "submittedAt": null,
     });
     sender.send(Send::to(&tasks).key("avro").bytes(encode(scratch.stack, &format!("{tasks}-value"), &task)));
-    let assignment = until("it is assigned", SOON, || agents.of("avro").first().cloned().ok_or("not yet".into()));
+    let assignment =
+        until("it is assigned", SOON, || agents.of("avro").first().cloned().ok_or_else(|| "not yet".into()));
     let field = |name: &str| assignment.text(name).to_owned();
     assert_eq!((field("input"), assignment.value["priority"].as_i64()), (r#"{"it":1}"#.to_owned(), Some(7)));
     let report = json!({
@@ -330,4 +340,29 @@ fn tasks_and_reports_in_avro_count_like_those_in_json() {
     let ended = Told::of(scratch).ended("avro", "SUCCEEDED", "completed");
     assert_eq!(ended["result"], r#"{"written":true}"#);
     assert_eq!(ended["usage"], json!({ "inputTokens": 3, "outputTokens": 4, "costMicros": 5 }));
+}
+
+#[test]
+fn the_python_example_does_its_part_in_avro() {
+    let Office { scratch, .. } = office();
+    let mut python = Command::new(super::super::python_agent::python());
+    python.arg("-u").arg(example("agent.py")).env("LEDGER", scratch.dir().join("ledger.db"));
+    python.env("BOOTSTRAP", &scratch.stack.bootstrap).env("REGISTRY", &scratch.stack.registry);
+    python.env("PREFIX", &scratch.prefix);
+    let mut agent = Kept::spawn(&python, &scratch.dir().join("python.log"));
+    let tasks = (1..=5).map(|n| {
+        let input = vec!["word"; n].join(" ");
+        json!({ "taskId": format!("py-{n}"), "objective": "How many words?", "input": input, "agents": ["word counter"] })
+    });
+    submit(scratch, &tasks.collect::<Vec<_>>());
+    let mut told = Told::of(scratch);
+    for n in 1..=5 {
+        let ended = told.ended(&format!("py-{n}"), "SUCCEEDED", "completed");
+        assert_eq!(ended["result"], format!("{{\"words\": {n}}}"));
+    }
+    let said = read_all(scratch.stack, &scratch.topic("agent-status"));
+    let said: Vec<_> = said.iter().filter(|record| record.text("agentName") == "Word Counter").collect();
+    assert!(said.len() >= 5 && said.iter().all(|record| record.raw.as_ref().is_some_and(|raw| raw[0] == 0)), "Avro");
+    agent.signal("TERM");
+    assert!(agent.wait(SOON).is_some_and(|ended| ended.success()));
 }

@@ -84,7 +84,7 @@ fn is_decided(decision: &Value, by: &str, degraded: Option<&str>, verdicts: &[&s
 struct Office {
     scratch: Scratch,
     llm: Llm,
-    _worker: Worker,
+    worker: Worker,
     _agents: Agents,
 }
 
@@ -119,15 +119,18 @@ fn office() -> &'static Office {
         let work = |name| (name, works(Value::clone));
         let agents = Agents::start(&scratch, [BOTH[0], BOTH[1], "Peeler", "Only One"].map(work).into());
         eligible(&worker, 4);
-        Office { scratch, llm, _worker: worker, _agents: agents }
+        Office { scratch, llm, worker, _agents: agents }
     })
 }
+
+/// A case, by whom it is settled, whom it must choose, why it is degraded, and what each call comes to.
+type Expected = (&'static str, &'static str, Option<&'static str>, Option<&'static str>, &'static [&'static str]);
 
 #[test]
 fn whatever_the_llm_answers_the_decision_tells_what_was_done_and_why() {
     let Office { scratch, llm, .. } = office();
     let agent = Some("Agent AB");
-    let cases: [(&str, &str, Option<&str>, Option<&str>, &[&str]); 11] = [
+    let cases: [Expected; 11] = [
         ("well", "LLM", agent, None, &["valid"]),
         ("folded", "LLM", agent, None, &["valid"]),
         ("near", "LLM", agent, None, &["unknown_name", "valid"]),
@@ -154,7 +157,10 @@ fn whatever_the_llm_answers_the_decision_tells_what_was_done_and_why() {
         }
         // The next question is another one: DONE by the LLM, with the last output.
         let done = told.decision(case, 2);
-        assert_eq!((done["choice"].as_str(), &done["chosen"], &done["stepId"]), (Some("DONE"), &Value::Null, &Value::Null));
+        assert_eq!(
+            (done["choice"].as_str(), &done["chosen"], &done["stepId"]),
+            (Some("DONE"), &Value::Null, &Value::Null)
+        );
         is_decided(&done, "LLM", None, &["valid"]);
         let kinds = told.kinds(case);
         assert_eq!(kinds.iter().filter(|kind| *kind == "AGENT_ASKED").count(), 2, "{kinds:?}");
@@ -163,7 +169,8 @@ fn whatever_the_llm_answers_the_decision_tells_what_was_done_and_why() {
     assert_eq!(told.decision("well", 1)["confidence"], 0.9);
     assert_eq!(told.decision("well", 1)["reason"], "as the test says");
     // A re-ask names what was wrong and the valid answers.
-    let again = llm.asked().into_iter().filter(|asked| case(asked) == "part").nth(1).expect("it was asked again").prompt();
+    let again =
+        llm.asked().into_iter().filter(|asked| case(asked) == "part").nth(1).expect("it was asked again").prompt();
     assert!(again.contains("\"Agent\" is not one of the valid answers"), "{again}");
 }
 
@@ -207,7 +214,7 @@ fn none_waits_and_is_asked_again_only_when_others_can_be_chosen() {
     assert_eq!((none["choice"].as_str(), none["stepId"].as_str()), (Some("NONE"), Some("1")));
     // Somebody else, whom the task does not allow: no reason to ask again.
     scratch.register_all(&[definition("Bystander", "looks on")]);
-    let seen = |name: &str| office()._worker.log().contains(name);
+    let seen = |name: &str| office().worker.log().contains(name);
     until("the worker knows", SOON, || if seen("Bystander") { Ok(()) } else { Err("not yet".into()) });
     scratch.register_all(&[definition("Agent New", "looks after what comes")]);
     let _agents = Agents::start(scratch, vec![("Agent New", works(Value::clone))]);
@@ -354,7 +361,11 @@ fn a_failing_llm_delays_a_task_by_no_more_than_the_budget() {
 /// A later hop without the LLM.
 #[track_caller]
 fn is_degraded(decision: &Value, code: &str, verdicts: &[&str]) {
-    assert_eq!((decision["choice"].as_str(), decision["degradedReason"].as_str()), (Some("DONE"), Some(code)), "{decision:#}");
+    assert_eq!(
+        (decision["choice"].as_str(), decision["degradedReason"].as_str()),
+        (Some("DONE"), Some(code)),
+        "{decision:#}"
+    );
     assert_eq!(texts(items(decision, "attempts"), "verdict"), verdicts, "{decision:#}");
 }
 
@@ -363,7 +374,8 @@ fn routing_llm_says_whether_to_ask_and_both_protocols_are_spoken() {
     let scratch = Scratch::new("llm-modes");
     let [one, other] = twins();
     scratch.apply().register_all(&[one, other, between("Only One", "single", "end")]);
-    let _agents = Agents::start(&scratch, [BOTH[0], BOTH[1], "Only One"].map(|name| (name, works(Value::clone))).into());
+    let _agents =
+        Agents::start(&scratch, [BOTH[0], BOTH[1], "Only One"].map(|name| (name, works(Value::clone))).into());
     let llm = scripted(|_, _, asked| match is_later_hop(asked) {
         true => None,
         false => offered(asked).first().map(|name| Reply::agent(name)),
@@ -379,9 +391,7 @@ fn routing_llm_says_whether_to_ask_and_both_protocols_are_spoken() {
         worker.terminate();
         worker.ends_with(0, Duration::from_secs(20));
     };
-    let single = |id: &str| {
-        json!({ "taskId": id, "objective": format!("look after case-{id}"), "inputContract": "single", "input": 1, "agents": ["Only One"] })
-    };
+    let single = |id: &str| json!({ "taskId": id, "objective": format!("look after case-{id}"), "inputContract": "single", "input": 1, "agents": ["Only One"] });
     run(&format!("[routing]\nllm = \"never\"\n{}", llm.toml()), &[task("never")], &mut told);
     is_decided(&told.decision("never", 1), "LOCAL", None, &[]);
     assert_eq!(llm.asked().len(), 0);
