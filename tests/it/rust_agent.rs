@@ -98,7 +98,7 @@ impl Bench {
     fn is_stale(&self, reports: f64) {
         until("so many reports are stale", SOON, || {
             let seen = self.worker.metric(r#"baton_inputs_total{topic="agent-status",outcome="stale"}"#);
-            if seen >= reports { Ok(()) } else { Err(seen.to_string()) }
+            if (seen - reports).abs() < 0.5 { Ok(()) } else { Err(seen.to_string()) }
         });
     }
 }
@@ -211,7 +211,9 @@ fn a_task_goes_through_two_agents_in_rust() {
     let count =
         |outcome| bench.worker.metric(&format!(r#"baton_inputs_total{{topic="agent-status",outcome="{outcome}"}}"#));
     let outcomes = ["accepted", "stale", "duplicate", "forwarded", "dead"].map(count);
-    assert_eq!(outcomes, [5.0, 0.0, 0.0, 0.0, 0.0], "each report is sent to its home, and counts");
+    let [accepted, stale, others @ ..] = outcomes;
+    // Progress that follows at once is not noted.
+    assert_eq!((accepted + stale, others), (5.0, [0.0; 3]), "each report is sent to its home, and counts");
     assert_eq!(reports[0].raw.as_ref().map(|raw| raw[0]), Some(0), "Avro in the registry's wire format");
     assert_eq!(reports[0].header("ce_type"), "io.baton.v1.AgentReport");
     let statuses = ["ACCEPTED", "PROGRESS", "SUCCEEDED", "ACCEPTED", "SUCCEEDED"];
@@ -301,6 +303,7 @@ fn a_second_delivery_gets_the_first_ones_answer_and_that_is_stale() {
     });
     bench.submit(&["counter"], &["t-1"]);
     assert_eq!(bench.completion("t-1")["result"], "0");
+    bench.is_stale(0.0);
     let assignment = bench.assignments("counter").remove(0);
     let copy = Send::to(&assignment.topic).key("t-1").bytes(assignment.raw.as_ref().expect("it has a value"));
     Sender::new(bench.scratch.stack, Partitioner::Murmur2).send(copy);
