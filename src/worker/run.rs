@@ -482,8 +482,11 @@ impl<L: Log, R: Runner> Worker<L, R> {
         self.stop.asked().is_some()
     }
 
+    pub(super) fn say_waiting(&self, reason: &str) {
+        self.health.waiting("partitions", reason);
+    }
+
     pub(super) fn set_unclaimed(&mut self, partitions: Vec<i32>) {
-        self.health.waiting("partitions", "reading all state anew");
         self.unclaimed = Some((partitions, Instant::now()));
     }
 }
