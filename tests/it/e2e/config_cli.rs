@@ -60,7 +60,10 @@ fn a_taken_port_is_an_error_that_names_its_key() {
     let mut worker = scratch.worker("w").toml(&format!("[http]\nlisten = \"{address}\"")).spawn();
     worker.ends_with(1, SOON);
     let log = worker.log();
-    assert!(log.contains("http.listen") && log.contains(&address.to_string()) && log.contains("choose another"), "{log}");
+    assert!(
+        log.contains("http.listen") && log.contains(&address.to_string()) && log.contains("choose another"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -124,7 +127,11 @@ fn topics_and_schemas_that_are_missing_are_waited_for_and_named() {
     let tasks = scratch.topic("tasks");
     assert!(dry.stdout.contains(&tasks), "{}", dry.stdout);
     let doctor = scratch.baton(&["doctor"]).code(1);
-    assert!(doctor.stdout.contains(&tasks) && doctor.stdout.contains("baton apply"), "nothing was made: {}", doctor.stdout);
+    assert!(
+        doctor.stdout.contains(&tasks) && doctor.stdout.contains("baton apply"),
+        "nothing was made: {}",
+        doctor.stdout
+    );
     scratch.apply();
     worker.ready(SOON);
     // Idempotent: what is there stays.
@@ -136,14 +143,21 @@ fn topics_and_schemas_that_are_missing_are_waited_for_and_named() {
 #[test]
 fn submit_waits_prints_and_says_by_its_exit_code_how_it_ended() {
     let Office { scratch, .. } = office();
-    let well = scratch.baton(&["submit", "say it", "--input", "{\"a\":1}", "--agents", "Echo", "--id", "cli-1", "--wait"]).ok();
+    let well = scratch
+        .baton(&["submit", "say it", "--input", "{\"a\":1}", "--agents", "Echo", "--id", "cli-1", "--wait"])
+        .ok();
     assert!(well.stdout.contains("cli-1  SUCCEEDED  {\"a\":1}"), "{}", well.stdout);
     let badly = scratch.baton(&["submit", "break it", "--agents", "Breaker", "--wait", "--format", "json"]).code(1);
     let completions = badly.json();
-    assert_eq!((completions[0]["outcome"].as_str(), completions[0]["reason"].as_str()), (Some("FAILED"), Some("PERMANENT")));
+    assert_eq!(
+        (completions[0]["outcome"].as_str(), completions[0]["reason"].as_str()),
+        (Some("FAILED"), Some("PERMANENT"))
+    );
     let refused = scratch.baton(&["submit", "plan it", "--agents", "Echo", "--mode", "plan", "--wait"]).code(1);
     assert!(refused.stdout.contains("REJECTED") && refused.stdout.contains("not_supported"), "{}", refused.stdout);
-    let waits = scratch.baton(&["submit", "nobody", "--agents", "Nobody", "--id", "cli-w", "--wait", "--timeout", "1s"]).code(1);
+    let waits = scratch
+        .baton(&["submit", "nobody", "--agents", "Nobody", "--id", "cli-w", "--wait", "--timeout", "1s"])
+        .code(1);
     assert!(waits.stderr.contains("cli-w") && waits.stderr.contains("baton tasks show"), "{}", waits.stderr);
     // Without --wait: the id, for whoever goes on with it.
     let id = scratch.baton(&["submit", "say it", "--agents", "Echo"]).ok().stdout;
@@ -168,9 +182,14 @@ fn a_file_with_a_broken_line_sends_nothing_and_names_the_line() {
     for word in ["nothing was sent", "line 2", "colour", "line 4", "line 5", "line 1"] {
         assert!(refused.stderr.contains(word), "{word:?} is not in {}", refused.stderr);
     }
-    std::fs::write(&file, [lines[0], r#"{"taskId":"file-4","objective":"say it","input":{"n":4}}"#].join("\n")).expect("written");
+    std::fs::write(&file, [lines[0], r#"{"taskId":"file-4","objective":"say it","input":{"n":4}}"#].join("\n"))
+        .expect("written");
     let sent = scratch.baton(&["submit", "--file", &name, "--agents", "Echo", "--wait"]).ok();
-    assert!(sent.stdout.contains("file-1  SUCCEEDED  1") && sent.stdout.contains("file-4  SUCCEEDED  {\"n\":4}"), "{}", sent.stdout);
+    assert!(
+        sent.stdout.contains("file-1  SUCCEEDED  1") && sent.stdout.contains("file-4  SUCCEEDED  {\"n\":4}"),
+        "{}",
+        sent.stdout
+    );
     let piped = br#"{"taskId":"pipe-1","objective":"say it","agents":["Echo"],"input":5}"#;
     let piped = scratch.baton_with("", &["submit", "-", "--wait"], piped).ok();
     assert!(piped.stdout.contains("pipe-1  SUCCEEDED  5"), "{}", piped.stdout);
@@ -185,7 +204,18 @@ fn tasks_show_tells_the_story() {
     scratch.baton(&["submit", "say it again", "--id", "story", "--input", "7", "--agents", "Echo", "--wait"]).ok();
     let shown = scratch.baton(&["tasks", "show", "story"]).ok().stdout;
     let mut rest = shown.as_str();
-    for word in ["story  SUCCEEDED", "result: 7", "TASK_ACCEPTED", "AGENT_CHOSEN", "chosen: Echo by", "why: ", "STEP_ASSIGNED", "STEP_SUCCEEDED", "chosen: DONE", "TASK_ENDED"] {
+    for word in [
+        "story  SUCCEEDED",
+        "result: 7",
+        "TASK_ACCEPTED",
+        "AGENT_CHOSEN",
+        "chosen: Echo by",
+        "why: ",
+        "STEP_ASSIGNED",
+        "STEP_SUCCEEDED",
+        "chosen: DONE",
+        "TASK_ENDED",
+    ] {
         let at = rest.find(word).unwrap_or_else(|| panic!("{word:?} is not in its place in {shown}"));
         rest = &rest[at..];
     }
@@ -205,11 +235,15 @@ fn dead_letters_can_be_listed_and_looked_at() {
     let sender = Sender::new(scratch.stack, Partitioner::Default);
     let tasks = scratch.topic("tasks");
     sender.send_all([
-        Send::to(&tasks).key("dead-1").json(&json!({ "taskId": "dead-1", "objective": "o", "colour": 1 })).header("mine", "kept"),
+        Send::to(&tasks)
+            .key("dead-1")
+            .json(&json!({ "taskId": "dead-1", "objective": "o", "colour": 1 }))
+            .header("mine", "kept"),
         Send::to(&tasks).key("dead-2").bytes(b"\xff\xfe"),
     ]);
     let list = |args: &[&str]| scratch.baton(&[&["dlq", "list", "--format", "json"], args].concat()).ok().json();
-    let find = |listed: &Value, key: &str| listed.as_array().into_iter().flatten().find(|row| row["key"] == key).cloned();
+    let find =
+        |listed: &Value, key: &str| listed.as_array().into_iter().flatten().find(|row| row["key"] == key).cloned();
     let row = until("both are listed", SOON, || {
         let listed = list(&[]);
         let both = find(&listed, "dead-1").filter(|_| find(&listed, "dead-2").is_some());
@@ -243,7 +277,10 @@ fn topics_are_listed_and_read_as_json_lines() {
     };
     let tailed = lines(&["completions", "--from-beginning", "--key", "tailed"]);
     let [one] = &tailed[..] else { panic!("{tailed:#?}") };
-    assert_eq!((one["value"]["result"].as_str(), one["headers"]["ce_type"].as_str()), (Some("9"), Some("io.baton.v1.Completion")));
+    assert_eq!(
+        (one["value"]["result"].as_str(), one["headers"]["ce_type"].as_str()),
+        (Some("9"), Some("io.baton.v1.Completion"))
+    );
     assert_eq!(lines(&["task-events", "-n", "2"]).len(), 2);
     assert!(!lines(&[&scratch.topic("routing-decisions")]).is_empty(), "by its whole name too");
     let unknown = scratch.baton(&["topics", "tail", "nothing"]).code(1);

@@ -154,7 +154,10 @@ fn whatever_the_llm_answers_the_decision_tells_what_was_done_and_why() {
         }
         // The next question is another one: DONE by the LLM, with the last output.
         let done = told.decision(case, 2);
-        assert_eq!((done["choice"].as_str(), &done["chosen"], &done["stepId"]), (Some("DONE"), &Value::Null, &Value::Null));
+        assert_eq!(
+            (done["choice"].as_str(), &done["chosen"], &done["stepId"]),
+            (Some("DONE"), &Value::Null, &Value::Null)
+        );
         is_decided(&done, "LLM", None, &["valid"]);
         let kinds = told.kinds(case);
         assert_eq!(kinds.iter().filter(|kind| *kind == "AGENT_ASKED").count(), 2, "{kinds:?}");
@@ -163,7 +166,8 @@ fn whatever_the_llm_answers_the_decision_tells_what_was_done_and_why() {
     assert_eq!(told.decision("well", 1)["confidence"], 0.9);
     assert_eq!(told.decision("well", 1)["reason"], "as the test says");
     // A re-ask names what was wrong and the valid answers.
-    let again = llm.asked().into_iter().filter(|asked| case(asked) == "part").nth(1).expect("it was asked again").prompt();
+    let again =
+        llm.asked().into_iter().filter(|asked| case(asked) == "part").nth(1).expect("it was asked again").prompt();
     assert!(again.contains("\"Agent\" is not one of the valid answers"), "{again}");
 }
 
@@ -354,7 +358,11 @@ fn a_failing_llm_delays_a_task_by_no_more_than_the_budget() {
 /// A later hop without the LLM.
 #[track_caller]
 fn is_degraded(decision: &Value, code: &str, verdicts: &[&str]) {
-    assert_eq!((decision["choice"].as_str(), decision["degradedReason"].as_str()), (Some("DONE"), Some(code)), "{decision:#}");
+    assert_eq!(
+        (decision["choice"].as_str(), decision["degradedReason"].as_str()),
+        (Some("DONE"), Some(code)),
+        "{decision:#}"
+    );
     assert_eq!(texts(items(decision, "attempts"), "verdict"), verdicts, "{decision:#}");
 }
 
@@ -363,7 +371,8 @@ fn routing_llm_says_whether_to_ask_and_both_protocols_are_spoken() {
     let scratch = Scratch::new("llm-modes");
     let [one, other] = twins();
     scratch.apply().register_all(&[one, other, between("Only One", "single", "end")]);
-    let _agents = Agents::start(&scratch, [BOTH[0], BOTH[1], "Only One"].map(|name| (name, works(Value::clone))).into());
+    let _agents =
+        Agents::start(&scratch, [BOTH[0], BOTH[1], "Only One"].map(|name| (name, works(Value::clone))).into());
     let llm = scripted(|_, _, asked| match is_later_hop(asked) {
         true => None,
         false => offered(asked).first().map(|name| Reply::agent(name)),
@@ -379,9 +388,7 @@ fn routing_llm_says_whether_to_ask_and_both_protocols_are_spoken() {
         worker.terminate();
         worker.ends_with(0, Duration::from_secs(20));
     };
-    let single = |id: &str| {
-        json!({ "taskId": id, "objective": format!("look after case-{id}"), "inputContract": "single", "input": 1, "agents": ["Only One"] })
-    };
+    let single = |id: &str| json!({ "taskId": id, "objective": format!("look after case-{id}"), "inputContract": "single", "input": 1, "agents": ["Only One"] });
     run(&format!("[routing]\nllm = \"never\"\n{}", llm.toml()), &[task("never")], &mut told);
     is_decided(&told.decision("never", 1), "LOCAL", None, &[]);
     assert_eq!(llm.asked().len(), 0);

@@ -40,14 +40,18 @@ fn install() -> Result<PathBuf, String> {
     let mut make = Command::new("python3");
     reaper::run(make.args(["-m", "venv"]).arg(&venv), &log, Duration::from_secs(60))?;
     let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--retries", "1"]).args(PACKAGES);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--retries", "1"])
+        .args(PACKAGES);
     reaper::run(&pip, &log, Duration::from_secs(180))?;
     std::fs::write(mark, PACKAGES.join("\n")).map_err(|e| e.to_string())?;
     Ok(python)
 }
 
 fn serve(python: &Path, scratch: &Scratch) -> Result<(Kept, String), String> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(|e| e.to_string())?.port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|free| free.local_addr())
+        .map_err(|e| e.to_string())?
+        .port();
     let mut server = Command::new(python);
     server.args(["-c", SERVE, &port.to_string()]);
     let log = scratch.dir().join("llm.log");
@@ -73,7 +77,10 @@ fn a_real_model_is_asked_over_both_protocols_and_the_decision_tells_what_it_said
         Err(why) if std::env::var("BATON_TEST_LLM").is_ok_and(|asked| asked == "1") => panic!("no real model: {why}"),
         Err(why) => {
             // Past the harness of the tests, which shows nothing of a test that passes.
-            let line = format!("NOT RUN: {} needs PyPI and Python with venv, and passes without a look: {why}\n", module_path!());
+            let line = format!(
+                "NOT RUN: {} needs PyPI and Python with venv, and passes without a look: {why}\n",
+                module_path!()
+            );
             std::io::stderr().write_all(line.as_bytes()).expect("standard error can be written");
             return;
         }
@@ -83,14 +90,20 @@ fn a_real_model_is_asked_over_both_protocols_and_the_decision_tells_what_it_said
     let _agents = Agents::start(&scratch, agents.map(|name| (name, works(Value::clone))).into());
     let mut told = Told::of(&scratch);
     for api in ["openai_chat", "anthropic_messages"] {
-        let provider = format!("api = \"{api}\"\nbase_url = \"{url}/v1\"\nmodel = \"smollm2\"\nstructured = \"json_schema\"");
+        let provider =
+            format!("api = \"{api}\"\nbase_url = \"{url}/v1\"\nmodel = \"smollm2\"\nstructured = \"json_schema\"");
         let toml = format!("[llm]\nbudget = \"30s\"\n[[llm.providers]]\n{provider}");
         let mut worker = scratch.worker("w").toml(&toml).start();
         eligible(&worker, 2);
         // Whatever it says: one hop, and an end in time should it say NONE.
         let deadline = in_future(Duration::from_secs(75));
         let limits = json!({ "maxHops": 1 });
-        submit(&scratch, &[json!({ "taskId": api, "objective": "Say good morning in French.", "deadline": deadline, "limits": limits })]);
+        submit(
+            &scratch,
+            &[
+                json!({ "taskId": api, "objective": "Say good morning in French.", "deadline": deadline, "limits": limits }),
+            ],
+        );
         let wanted = |record: &Record| record.text("taskId") == api && record.value["question"] == 1;
         let decision = told.decisions.find("it has decided", Duration::from_secs(60), wanted).value;
         let attempts = items(&decision, "attempts");
@@ -100,7 +113,10 @@ fn a_real_model_is_asked_over_both_protocols_and_the_decision_tells_what_it_said
             let verdict = attempt["verdict"].as_str().unwrap_or_default();
             // A fault of the wire would be one of these; what is left is what a weak or slow model does.
             let of_the_wire = ["http_", "bad_response", "connect", "breaker", "too_large"];
-            assert!(!verdict.is_empty() && !of_the_wire.iter().any(|bad| verdict.starts_with(bad)), "{api}: {decision:#}");
+            assert!(
+                !verdict.is_empty() && !of_the_wire.iter().any(|bad| verdict.starts_with(bad)),
+                "{api}: {decision:#}"
+            );
             assert_eq!(attempt["model"], "smollm2");
             assert!(verdict == "timeout" || attempt["inputTokens"].as_i64() > Some(100), "{decision:#}");
         }

@@ -182,7 +182,10 @@ fn a_failed_report_ends_the_task_with_its_class() {
     let mut told = Told::of(scratch);
     for class in classes {
         let ended = told.ended(&format!("fails-{class}"), "FAILED", class);
-        assert_eq!((ended["message"].as_str(), items(&ended, "steps")[0]["status"].as_str()), (Some("it broke"), Some("FAILED")));
+        assert_eq!(
+            (ended["message"].as_str(), items(&ended, "steps")[0]["status"].as_str()),
+            (Some("it broke"), Some("FAILED"))
+        );
     }
     assert_eq!(told.ended("fails-none", "FAILED", "TRANSIENT")["message"], "no class");
 }
@@ -211,7 +214,8 @@ fn output_must_be_json_only_where_the_agent_declares_it() {
 #[test]
 fn each_hop_gets_the_output_before_it_and_all_that_was_said() {
     let Office { scratch, agents, .. } = office();
-    let task = json!({ "taskId": "hops", "objective": "go on", "inputContract": "A", "input": { "n": 1 }, "priority": 8 });
+    let task =
+        json!({ "taskId": "hops", "objective": "go on", "inputContract": "A", "input": { "n": 1 }, "priority": 8 });
     let (task, due) = due(task, Duration::from_secs(600));
     submit(scratch, &[task]);
     let ended = Told::of(scratch).ended("hops", "SUCCEEDED", "completed");
@@ -243,7 +247,11 @@ fn a_hop_more_than_the_budget_ends_the_task_and_done_may_follow_the_last() {
     submit(scratch, &[task("hops-2", 2), task("hops-3", 3)]);
     let mut told = Told::of(scratch);
     let spent = told.ended("hops-2", "FAILED", "budget_hops");
-    assert_eq!((spent["result"].as_str(), spent["hops"].as_i64()), (Some(r#"{"b":{"a":0}}"#), Some(2)), "the last output is kept");
+    assert_eq!(
+        (spent["result"].as_str(), spent["hops"].as_i64()),
+        (Some(r#"{"b":{"a":0}}"#), Some(2)),
+        "the last output is kept"
+    );
     assert_eq!(agents.of("hops-2").len(), 2);
     assert_eq!(told.ended("hops-3", "SUCCEEDED", "completed")["hops"], 3);
 }
@@ -319,7 +327,11 @@ fn a_bad_definition_is_never_chosen_and_is_shown_with_its_fault() {
     let file = scratch.dir().join("broken.json");
     std::fs::write(&file, broken.to_string()).expect("written");
     let refused = scratch.baton(&["agents", "register", &file.to_string_lossy()]).code(2);
-    assert!(refused.stderr.contains("nothing was registered") && refused.stderr.contains("input.contract"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("nothing was registered") && refused.stderr.contains("input.contract"),
+        "{}",
+        refused.stderr
+    );
     // Nor is the rest of the table any worse for it: cleared, the worker says so.
     let clear = ["broken", "elsewhere", "garbled"].map(|key| Send::to(&scratch.topic("agents")).key(key));
     sender.send_all(clear);
@@ -339,7 +351,9 @@ fn an_agent_that_was_unregistered_is_not_chosen_any_more() {
     told.ended("stays", "SUCCEEDED", "completed");
     scratch.baton(&["agents", "unregister", "leaver"]).ok();
     let log = || office().worker.log();
-    until("the worker has read it", SOON, || if log().contains("agent unregistered") { Ok(()) } else { Err(String::new()) });
+    until("the worker has read it", SOON, || {
+        if log().contains("agent unregistered") { Ok(()) } else { Err(String::new()) }
+    });
     let (task, _) = due(for_agents("left", &["Leaver"]), Duration::from_secs(3));
     submit(scratch, &[task]);
     told.ended("left", "FAILED", "no_suitable_agent");
@@ -375,10 +389,12 @@ fn an_assignment_that_is_not_taken_or_not_done_in_time_ends_its_task() {
         between("Hop B", "b", "c"),
         between("Hop C", "c", "d"),
     ]);
-    let short = "[workflow]\naccept_timeout = \"2s\"\nassignment_timeout = \"3s\"\nmax_hops = 2\ndefault_deadline = \"12s\"";
+    let short =
+        "[workflow]\naccept_timeout = \"2s\"\nassignment_timeout = \"3s\"\nmax_hops = 2\ndefault_deadline = \"12s\"";
     let worker = scratch.worker("w").toml(short).start();
     let slow: Behaviour = Box::new(|_| {
-        let mut said: Vec<Say> = (1_u32..=5).map(|n| Say::progress(f64::from(n) / 10.0).after(Duration::from_secs(n.into()))).collect();
+        let mut said: Vec<Say> =
+            (1_u32..=5).map(|n| Say::progress(f64::from(n) / 10.0).after(Duration::from_secs(n.into()))).collect();
         said.push(Say::succeeded(json!(["slow and sure"])).after(Duration::from_millis(5_500)));
         said.insert(0, Say::accepted());
         said
@@ -399,7 +415,13 @@ fn an_assignment_that_is_not_taken_or_not_done_in_time_ends_its_task() {
     let row = json!({ "taskId": "row", "objective": "go on", "inputContract": "a", "input": 7 });
     submit(
         &scratch,
-        &[for_agents("idle", &["Idle"]), for_agents("lazy", &["Lazy"]), for_agents("slow", &["Slow"]), row, for_agents("nobody", &["Nobody"])],
+        &[
+            for_agents("idle", &["Idle"]),
+            for_agents("lazy", &["Lazy"]),
+            for_agents("slow", &["Slow"]),
+            row,
+            for_agents("nobody", &["Nobody"]),
+        ],
     );
     let mut told = Told::of(&scratch);
     for (task, wait, after) in [("idle", "not_accepted", 2_000), ("lazy", "not_done", 3_000)] {
@@ -419,7 +441,11 @@ fn an_assignment_that_is_not_taken_or_not_done_in_time_ends_its_task() {
     let before = worker.metric(stale);
     let late = ["idle", "lazy"].map(|task| saying(&assigned(&agents, task, "1", 1), "SUCCEEDED"));
     report(&scratch, &late);
-    until("they are counted", SOON, || if worker.metric(stale) >= before + 2.0 { Ok(()) } else { Err("not yet".into()) });
+    until(
+        "they are counted",
+        SOON,
+        || if worker.metric(stale) >= before + 2.0 { Ok(()) } else { Err("not yet".into()) },
+    );
     for (task, facts) in worker_ended {
         assert_eq!((told.facts(task), told.completions(task).len()), (facts, 1));
     }
@@ -440,7 +466,12 @@ fn a_worker_that_was_stopped_goes_on_where_it_was_and_keeps_every_deadline() {
     let mut worker = scratch.worker("w").toml(long).start();
     let agents = Agents::start(
         &scratch,
-        vec![("Held", silent()), ("Lazy", always(Say::accepted())), ("Hop A", works(|n| json!({ "a": n }))), ("Hop B", silent())],
+        vec![
+            ("Held", silent()),
+            ("Lazy", always(Say::accepted())),
+            ("Hop A", works(|n| json!({ "a": n }))),
+            ("Hop B", silent()),
+        ],
     );
     eligible(&worker, 4);
     let (expires, due_at) = due(for_agents("expires", &["Held"]), Duration::from_secs(12));
@@ -469,7 +500,11 @@ fn a_worker_that_was_stopped_goes_on_where_it_was_and_keeps_every_deadline() {
     assert_eq!(told.ended("row", "SUCCEEDED", "completed")["result"], r#"["after the break"]"#);
     let counted = "baton_inputs_total{topic=\"tasks\",outcome=\"duplicate\"}";
     submit(&scratch, &[done]);
-    until("its receipt was restored", SOON, || if worker.metric(counted) == 1.0 { Ok(()) } else { Err("not yet".into()) });
+    until(
+        "its receipt was restored",
+        SOON,
+        || if worker.metric(counted) == 1.0 { Ok(()) } else { Err("not yet".into()) },
+    );
     let slack = 4_000;
     for (task, outcome, reason, due) in
         [("expires", "EXPIRED", "deadline", due_at), ("lazy", "FAILED", "assignment_timeout", lazy + 12_000)]
