@@ -6,7 +6,6 @@ pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod contract;
-pub mod deadletter;
 pub mod http;
 pub mod kafka;
 pub mod llm;

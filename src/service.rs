@@ -8,20 +8,19 @@
 //! the whole: a service that does half its work is worse than one that is started again.
 
 mod agents;
-pub mod definition;
 mod lookups;
 mod slot;
 mod start;
 
 use crate::config::{AskLlm, Config};
 use crate::contract::{ContractNames, Registry, RegistryAuth};
-use crate::http::{Health, Server, Shown};
+use crate::http::{Server, Shown};
 use crate::kafka::{KafkaLog, LogSettings};
 use crate::llm::{self, Card, Llm};
 use crate::partition::Window;
 use crate::runner::{Asker, EffectRunner};
 use crate::selection::{Agent, LlmUse, Policy};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Health, Metrics};
 use crate::worker::{Parts, Settings, SharedRegistry, Stop, StopSignal, TopicLimits, Worker};
 use crate::workflow::{Answer, Rules};
 use anyhow::{Context, anyhow};

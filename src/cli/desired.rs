@@ -3,8 +3,8 @@
 
 use super::context::{Context, WrongUse};
 use crate::contract::{Compatibility, RecordKind, Registry, RegistryError, TopicSpec};
-use crate::kafka::admin::{Admin, TopicInfo};
 use crate::kafka::KafkaFault;
+use crate::kafka::admin::{Admin, TopicInfo};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -155,6 +155,11 @@ impl Found {
         }
         Some(differences)
     }
+}
+
+/// A number of partitions in words.
+pub(super) fn counted(partitions: i32) -> String {
+    if partitions == 1 { "1 partition".to_owned() } else { format!("{partitions} partitions") }
 }
 
 fn is_same_number(one: &str, other: &str) -> bool {

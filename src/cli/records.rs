@@ -2,8 +2,8 @@
 
 use super::context::Context;
 use crate::contract::{self, Registry, SchemaCache, home_partition, rfc3339, to_json, wire};
-use crate::kafka::admin::Admin;
 use crate::kafka::KafkaFault;
+use crate::kafka::admin::Admin;
 use crate::kafka::tail::{self, Start, Tailed};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;

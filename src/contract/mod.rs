@@ -11,6 +11,7 @@ mod agent_heartbeat;
 mod agent_report;
 mod agent_table;
 mod assignment;
+mod avro_out;
 mod cache;
 mod codec;
 mod completion;
@@ -39,7 +40,7 @@ pub mod wire;
 pub use agent_definition::{AgentDefinition, Example, Format, Performance};
 pub use agent_heartbeat::AgentHeartbeat;
 pub use agent_report::{AgentReport, ErrorClass, ReportError, ReportStatus, Usage};
-pub use agent_table::{Definition, DefinitionRecord, definition_fault};
+pub use agent_table::{Definition, DefinitionRecord};
 pub use assignment::{Assignment, ContextItem};
 pub use cache::{SchemaCache, WriterSchema};
 pub use codec::{Codec, RawRecord, Undecided};
@@ -53,9 +54,7 @@ pub use headers::{
 pub use home::home_partition;
 pub use ingress::{Ingress, IngressLimits};
 pub use json_out::{rfc3339, to_json};
-pub use names::{
-    NameFault, assignment_topic, check_agent_name, check_step_id, check_task_id, folded, same_agent, topic_name,
-};
+pub use names::{NameFault, assignment_topic, check_step_id, check_task_id};
 pub use refusal::{Reason, Refusal};
 pub use registry::{Registry, RegistryAuth, RegistryError};
 pub use report_draft::{CheckedReport, ReportDraft};

@@ -1,10 +1,11 @@
 //! The records we know: their schemas, compiled in, and the way between Rust structs and Avro bytes.
 //!
-//! Writers and readers are built once per schema and kept: resolving a schema costs about ten times what
-//! writing a record does. Bytes are read with the schema they were written with, straight through serde;
+//! Readers are built once per schema and kept: resolving a schema costs about ten times what a record does.
+//! Records are written by [`avro_out`], which needs no schema. Bytes are read with the schema they were written with, straight through serde;
 //! what a writer did not know yet gets the struct's default, what it knew more is skipped, and a symbol this
 //! build does not know becomes `Unknown`.
 
+use super::avro_out;
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema::ResolvedSchema;
@@ -13,6 +14,7 @@ use apache_avro::writer::datum::GenericDatumWriter;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 use std::sync::{LazyLock, Once};
 
@@ -78,11 +80,6 @@ static RESOLVED: LazyLock<Vec<ResolvedSchema<'static>>> = LazyLock::new(|| {
     let resolve =
         |entry: &'static Entry| ResolvedSchema::new(&entry.schema).expect("our schemas refer to themselves only");
     ENTRIES.iter().map(resolve).collect()
-});
-
-static WRITERS: LazyLock<Vec<GenericDatumWriter<'static>>> = LazyLock::new(|| {
-    let writer = |entry: &'static Entry| GenericDatumWriter::builder(&entry.schema).human_readable(false).build();
-    ENTRIES.iter().map(|entry| writer(entry).expect("our schemas refer to themselves only")).collect()
 });
 
 fn bound_allocations() {
@@ -157,7 +154,20 @@ impl RecordKind {
 
     /// Appends the record's Avro body.
     pub(super) fn write<T: WireRecord>(self, record: &T, out: &mut Vec<u8>) {
-        WRITERS[self as usize].write_ser(out, record).expect("a record's struct fits its schema, which tests check");
+        let start = out.len();
+        avro_out::write(record, out).expect("a record's struct fits its schema, which tests check");
+        debug_assert_eq!(out[start..], self.write_by_schema(record), "{self}: the struct is not made after its schema");
+    }
+
+    /// The same by the general writer, which looks at the schema.
+    fn write_by_schema<T: WireRecord>(self, record: &T) -> Vec<u8> {
+        static WRITERS: LazyLock<Vec<GenericDatumWriter<'static>>> = LazyLock::new(|| {
+            let writer =
+                |entry: &'static Entry| GenericDatumWriter::builder(&entry.schema).human_readable(false).build();
+            ENTRIES.iter().map(|entry| writer(entry).expect("our schemas refer to themselves only")).collect()
+        });
+        let writer = &WRITERS[self as usize];
+        writer.write_ser_to_vec(record).expect("a record's struct fits its schema, which tests check")
     }
 }
 
@@ -210,15 +220,32 @@ impl AvroReader {
 
     /// Whatever the body holds, as its writer's schema says.
     pub(super) fn value(&self, body: &[u8]) -> Result<Value, BodyFault> {
-        let mut rest = body;
-        let value = self.0.read_value(&mut rest).map_err(|error| BodyFault::Bytes(shorten(&error.to_string())))?;
-        if rest.is_empty() { Ok(value) } else { Err(BodyFault::trailing(rest.len())) }
+        let mut source = Source { rest: body, ran_out: false };
+        let value = self.0.read_value(&mut source).map_err(|error| BodyFault::Bytes(shorten(&error.to_string())))?;
+        if source.ran_out {
+            return Err(BodyFault::Bytes("they end within the record".to_owned()));
+        }
+        if source.rest.is_empty() { Ok(value) } else { Err(BodyFault::trailing(source.rest.len())) }
     }
 }
 
 impl fmt::Debug for AvroReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AvroReader")
+    }
+}
+
+/// Knows whether more was wanted than there is: the reader takes a body that ends before a nullable field for one
+/// where it is null.
+struct Source<'a> {
+    rest: &'a [u8],
+    ran_out: bool,
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, wanted: &mut [u8]) -> io::Result<usize> {
+        self.ran_out |= wanted.len() > self.rest.len();
+        self.rest.read(wanted)
     }
 }
 

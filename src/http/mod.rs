@@ -3,12 +3,9 @@
 //! It only shows what others hand it and changes nothing. Errors are problem JSON. With a token, every route but the two
 //! for probes asks for it. A port that is taken is an error that names `http.listen`.
 
-mod health;
 mod problem;
 
-pub use health::Health;
-
-use crate::telemetry::Metrics;
+use crate::telemetry::{Health, Metrics};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -48,9 +45,9 @@ impl std::fmt::Debug for Token {
 
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    #[error("http.listen = {address}: {source}; choose another port, or 0 for any free one")]
+    #[error("http.listen = {address} cannot be taken; choose another port, or 0 for any free one")]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error("the HTTP server ended: {0}")]
+    #[error("the HTTP server ended")]
     Serve(#[from] std::io::Error),
 }
 

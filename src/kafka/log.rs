@@ -8,8 +8,8 @@ use super::producer::{Moment, TransactionalProducer};
 use super::settings;
 use super::takeover::{self, Predecessors};
 use crate::config;
-use crate::partition::INPUTS;
-use crate::worker::{Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Stop, TakeOver};
+use crate::worker::INPUTS;
+use crate::worker::{Apply, Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Stop, TakeOver};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
@@ -23,8 +23,10 @@ use std::time::{Duration, Instant};
 /// A fenced or lost producer is built anew at most this often within [`RENEW_WINDOW`].
 const RENEW_LIMIT: usize = 3;
 const RENEW_WINDOW: Duration = Duration::from_secs(60);
-/// How long a broker may take to answer while partitions are taken over.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a broker may take to answer while partitions are taken over; then the group is served, and once more.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A broker that went away is waited for: nothing is lost meanwhile, and ending would mend nothing.
+const OUTAGE: Duration = Duration::from_secs(24 * 3600);
 
 /// Everything the log needs to know; the properties Baton owns are set already.
 #[derive(Clone, Debug)]
@@ -62,6 +64,8 @@ impl LogSettings {
             .set("group.id", &group_id)
             // The same slot is back without a rebalance; two of one slot and the older stops.
             .set("group.instance.id", &transactional_id)
+            // What the group's list of members shows: whoever is in it need not be fenced.
+            .set("client.id", &transactional_id)
             // Partition p of every input to the same member; no other assignor promises that.
             .set("partition.assignment.strategy", "range")
             .set("enable.auto.commit", "false")
@@ -129,7 +133,7 @@ impl KafkaLog {
     /// If the broker does not answer or another worker has the slot.
     pub fn connect(settings: LogSettings, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, Stop> {
         let broken = |what: &str, error: KafkaError| Stop::Broken(format!("{what}: {error}"));
-        let producer = TransactionalProducer::new(&settings.producer, Arc::clone(&settings.state_topic), PATIENCE)
+        let producer = TransactionalProducer::new(&settings.producer, Arc::clone(&settings.state_topic), OUTAGE)
             .map_err(|error| broken("transactional producer", error))?;
         let mut consumer: BaseConsumer<GroupContext> = settings
             .consumer
@@ -305,17 +309,15 @@ impl Log for KafkaLog {
         Ok(owned)
     }
 
-    fn restore(
-        &mut self,
-        from: &[(i32, i64)],
-        apply: &mut dyn FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Stop>,
-    ) -> Result<Vec<(i32, i64)>, TakeOver> {
+    fn restore(&mut self, from: &[(i32, i64)], apply: &mut Apply<'_>) -> Result<Vec<(i32, i64)>, TakeOver> {
         let consumer = &self.consumer;
         let mut alive = || {
             // Records are paused, so what a poll brings is the group's business only.
             match consumer.poll(Duration::ZERO) {
                 Some(Err(error)) if !is_passing(&error) => return Err(TakeOver::Stop(self.stop(&error))),
-                _ => {}
+                // One that slipped through is not lost: partitions are positioned anew before the next try.
+                Some(Ok(_)) => return Err(TakeOver::Rebalanced),
+                Some(Err(_)) | None => {}
             }
             if consumer.context().is_pending() { Err(TakeOver::Rebalanced) } else { Ok(()) }
         };
@@ -363,7 +365,7 @@ impl Log for KafkaLog {
         tracing::warn!(reason, "the outcome of a transaction is unknown: a new producer, and all state read anew");
         self.partition_counts.clear();
         self.producer =
-            TransactionalProducer::new(&self.settings.producer, Arc::clone(&self.settings.state_topic), PATIENCE)
+            TransactionalProducer::new(&self.settings.producer, Arc::clone(&self.settings.state_topic), OUTAGE)
                 .map_err(|error| Stop::Broken(format!("transactional producer: {error}")))?;
         Ok(())
     }

@@ -16,6 +16,8 @@ mod output;
 mod restore;
 mod stage;
 mod staged;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use arrival::{Arrival, INPUTS, Note, Refusal, Source, What};

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::workflow::{
     Event, Fact, Input, Outcome, Payload, Phase, Position, Reason, Rejection, Step, TaskEnd, Timestamp, Usage,
-    Workflow, World, decide, evolve, outstanding,
+    Workflow, World, decided, outstanding,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,15 +88,15 @@ impl Partition {
     ) {
         // Time never runs backwards within a workflow, whatever the wall clock of its new owner says.
         let now = clock.max(draft.workflow.last_at);
-        match decide(&draft.workflow, input, world, now) {
-            Ok(events) => {
+        match decided(&draft.workflow, input, world, now) {
+            Ok((events, evolved)) => {
                 tally(staged, arrival).accepted += 1;
                 draft.origin = origin;
-                for event in events {
-                    evolve(Arc::make_mut(&mut draft.workflow), &event);
-                    publish(staged, draft, origin, &arrival.task_id, &event);
-                    draft.events.push(event);
+                draft.workflow = evolved.map_or_else(|| Arc::clone(&draft.workflow), Arc::new);
+                for event in &events {
+                    publish(staged, draft, origin, &arrival.task_id, event);
                 }
+                draft.events.extend(events);
             }
             Err(Rejection::Stale(_)) => tally(staged, arrival).stale += 1,
             Err(Rejection::Duplicate) => tally(staged, arrival).duplicate += 1,
@@ -181,7 +181,8 @@ fn reject(
     staged.outputs.push(Planned { origin, item: Output::Completion(Box::new(completion)) });
 }
 
-/// Adds the records an event makes, from the state just after it.
+/// Adds the records an event makes, from the state after its input: what an assignment takes from there (earlier outputs,
+/// the deadline) none of the facts behind it in the same decision changes, and the task's end is the last of its facts.
 fn publish(staged: &mut Staged, draft: &mut Draft, origin: usize, task_id: &Arc<str>, event: &Event) {
     let workflow = &draft.workflow;
     let output = match &event.fact {

@@ -8,13 +8,13 @@ use crate::workflow::{Choosing, Settled, SettledBy, Verdict};
 pub fn choose(registry: &Registry, availability: &Availability, policy: &Policy, choosing: &Choosing<'_>) -> Verdict {
     let scene = Scene::new(registry, availability, choosing);
     match course(&scene, policy.asks(), policy.always_asks()) {
-        Course::Settled(settled) => Verdict::Settled(*settled),
+        Course::Settled(settled) => Verdict::Settled(settled),
         Course::Open { ranked, only_ask } => {
             if policy.asks() && (only_ask || policy.always_asks() || !leads(&scene, policy, &ranked)) {
                 let set = ranked.iter().take(policy.shortlist.max(1)).map(|place| scene.name(*place).to_owned());
                 return Verdict::Ask { set: set.collect(), offers_done: !scene.is_first_hop() };
             }
-            Verdict::Settled(locally(&scene, policy, &ranked))
+            Verdict::Settled(Box::new(locally(&scene, policy, &ranked)))
         }
     }
 }

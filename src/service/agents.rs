@@ -3,16 +3,16 @@
 //! A bad definition stays in the registry with its fault. One whose contract's name cannot be looked up now is not
 //! eligible until it can. Topics are created here, outside any transaction, and never deleted.
 
-use super::definition;
+use crate::agent::definition;
 use crate::config::Config;
 use crate::contract::{
     AgentDefinition, Codec, ContractNames, Definition, DefinitionRecord, RawRecord, RecordKind, Registry, TopicSpec,
     assignment_topic,
 };
-use crate::http::Health;
 use crate::kafka::admin::{Admin, TopicSpec as TopicToBe};
 use crate::kafka::tail::{Next, Start, Tail, Tailed};
 use crate::selection::{Agent, Fault, Registry as Agents};
+use crate::telemetry::Health;
 use crate::worker::SharedRegistry;
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};

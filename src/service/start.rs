@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::contract::{Codec, RecordKind, Registry, SchemaCache, TopicSpec, WriterSchema};
-use crate::http::Health;
 use crate::kafka::admin::Admin;
+use crate::telemetry::Health;
 use crate::worker::TopicLimits;
 use anyhow::bail;
 use std::collections::BTreeMap;

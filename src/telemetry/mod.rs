@@ -3,10 +3,12 @@
 //! Nothing here decides anything, and nothing waits for a reader: metrics are atomics, spans are dropped when their queue
 //! is full.
 
+mod health;
 mod log;
 mod metrics;
-pub mod names;
 mod otlp;
+pub mod spans;
 
+pub use health::Health;
 pub use log::{Format, Guard, Setup, init};
 pub use metrics::{InputCounters, LlmCounters, Metrics};

@@ -5,6 +5,7 @@ use super::run::now;
 use super::settings::{ABORTS_BEFORE_GIVING_UP, ABORTS_BEFORE_SPLIT, BACK_OFF, RECORD_OVERHEAD};
 use super::{Log, Offsets, Outcome, Outgoing, Runner, Stop, Worker};
 use crate::partition::{Ending, Output, Staged, View, What};
+use crate::telemetry::spans;
 use crate::workflow::{SettledBy, Timestamp};
 use std::sync::Arc;
 use std::time::Instant;
@@ -49,7 +50,10 @@ impl<L: Log, R: Runner> Worker<L, R> {
                 }
             };
             let started = Instant::now();
-            match self.log.transact(&prepared.records, &prepared.offsets) {
+            let span = spans::transaction(batch.len(), prepared.records.len(), batch.traceparents());
+            let outcome = span.in_scope(|| self.log.transact(&prepared.records, &prepared.offsets));
+            span.record("baton.outcome", outcome.name());
+            match outcome {
                 Outcome::Committed => {
                     self.metrics.transaction_seconds.observe(started.elapsed().as_secs_f64());
                     #[allow(clippy::cast_precision_loss, reason = "a batch is far below 2^52")]

@@ -1,11 +1,10 @@
 //! From what was staged to records: the core's words become the contract's.
 
-use super::directory::assignment_topic;
 use super::snapshot::signed;
 use super::{Outgoing, Record, Settings};
 use crate::contract::{
     self as wire, Assignment, Attempt, Candidate, Codec, CompletedStep, Completion, ContextItem, FactType,
-    RoutingDecision, TaskEvents, WireRecord, home_partition, rfc3339,
+    RoutingDecision, TaskEvents, WireRecord, assignment_topic, home_partition, rfc3339,
 };
 use crate::partition::{AssignmentOut, CompletionOut, Dead, Ending, FactsOut, Note, Output, Part, PartKey, TaskRef};
 use crate::workflow::{AssignmentId, Choice, Decision, Event, Fact, Outcome, TimerKind, Timestamp};

@@ -41,10 +41,17 @@ pub(super) struct Intake {
     limits: IngressLimits,
     /// Bytes that a record on its way home may have.
     record_bytes: usize,
-    /// Records that wait, by input and partition, and what the first of them waits for.
-    held: BTreeMap<(usize, i32), (Need, VecDeque<Record>)>,
+    /// Records that wait, by input and partition.
+    held: BTreeMap<(usize, i32), Held>,
     /// Schemas that tasks brought, by their text.
     compiled: RefCell<FxHashMap<String, Result<CompiledSchema, String>>>,
+}
+
+#[derive(Default)]
+struct Held {
+    records: VecDeque<Record>,
+    /// What the first of them waits for; none = a place in the next batch.
+    need: Option<Need>,
 }
 
 const MAX_COMPILED: usize = 1_000;
@@ -88,7 +95,7 @@ impl Intake {
 
     /// What is waited for, in words, for whoever asks why nothing moves.
     pub(super) fn waits_for(&self) -> Option<String> {
-        self.held.values().next().map(|(need, _)| match need {
+        self.held.values().find_map(|held| held.need.as_ref()).map(|need| match need {
             Need::Schema(id) => format!("schema {id} of the registry"),
             Need::Contract(name) => format!("contract {name:?} of the registry"),
         })
@@ -96,25 +103,23 @@ impl Intake {
 
     /// Records that were held and can now be decided, in order, before anything newer of their partition.
     pub(super) fn released(&mut self, encoder: &Encoder, most: usize, into: &mut Vec<(Record, Arrival)>) {
-        for place in self.held.keys().copied().collect::<Vec<_>>() {
-            let Some((_, mut records)) = self.held.remove(&place) else { continue };
-            while let Some(record) = records.pop_front() {
-                if into.len() >= most {
-                    // Not for a need: the batch is full. The need it had is met, asking for it again costs nothing.
-                    let need = Need::Schema(0);
-                    records.push_front(record);
-                    self.held.insert(place, (need, records));
-                    break;
-                }
+        for (place, mut held) in std::mem::take(&mut self.held) {
+            held.need = None;
+            while into.len() < most
+                && let Some(record) = held.records.pop_front()
+            {
                 match self.decide(encoder, &record) {
                     Ok(arrival) => into.push((record, arrival)),
                     Err(need) => {
                         self.lookups.want(need.clone());
-                        records.push_front(record);
-                        self.held.insert(place, (need, records));
+                        held.records.push_front(record);
+                        held.need = Some(need);
                         break;
                     }
                 }
+            }
+            if !held.records.is_empty() {
+                self.held.insert(place, held);
             }
         }
     }
@@ -122,8 +127,8 @@ impl Intake {
     /// The arrival a record is, or none: it is held.
     pub(super) fn take(&mut self, encoder: &Encoder, record: Record) -> Option<(Record, Arrival)> {
         let place = (record.input, record.partition);
-        if let Some((_, records)) = self.held.get_mut(&place) {
-            records.push_back(record);
+        if let Some(held) = self.held.get_mut(&place) {
+            held.records.push_back(record);
             return None;
         }
         match self.decide(encoder, &record) {
@@ -131,7 +136,7 @@ impl Intake {
             Err(need) => {
                 tracing::warn!(?need, partition = record.partition, "waiting for the registry; nothing is skipped");
                 self.lookups.want(need.clone());
-                self.held.insert(place, (need, VecDeque::from([record])));
+                self.held.insert(place, Held { records: VecDeque::from([record]), need: Some(need) });
                 None
             }
         }

@@ -65,6 +65,18 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// One word, for telemetry.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::Aborted { .. } => "aborted",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+}
+
 /// What the group decided about this member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rebalance {
@@ -98,12 +110,15 @@ pub enum Stop {
 /// Why a partition was not taken over.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TakeOver {
-    /// The group decided anew meanwhile; the answer to that comes first.
-    #[error("the group rebalanced meanwhile")]
+    /// The group decided anew meanwhile, or the broker did not answer: the group comes first, then once more.
+    #[error("not now: the group comes first")]
     Rebalanced,
     #[error(transparent)]
     Stop(#[from] Stop),
 }
+
+/// Takes one record of `task-state`: partition, key, value.
+pub type Apply<'a> = dyn FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Stop> + 'a;
 
 /// Kafka, as one worker sees it: one consumer, one transactional producer, used from one thread.
 pub trait Log {
@@ -137,11 +152,7 @@ pub trait Log {
     ///
     /// # Errors
     /// [`TakeOver`]
-    fn restore(
-        &mut self,
-        from: &[(i32, i64)],
-        apply: &mut dyn FnMut(i32, &[u8], Option<&[u8]>) -> Result<(), Stop>,
-    ) -> Result<Vec<(i32, i64)>, TakeOver>;
+    fn restore(&mut self, from: &[(i32, i64)], apply: &mut Apply<'_>) -> Result<Vec<(i32, i64)>, TakeOver>;
 
     /// Writes this worker's name beside the offsets, so that a successor knows whom to fence, and lets records flow.
     ///

@@ -16,9 +16,9 @@ use super::settings::{
 };
 use super::{Log, Rebalance, Record, Returned, Runner, Stop, TakeOver};
 use crate::contract::{Codec, ContractNames};
-use crate::http::Health;
+
 use crate::partition::{Arrival, INPUTS, Partition, Restorer, What};
-use crate::telemetry::{InputCounters, Metrics};
+use crate::telemetry::{Health, InputCounters, Metrics};
 use crate::workflow::{Input, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -90,6 +90,8 @@ pub struct Worker<L, R> {
     stop: Arc<StopSignal>,
     /// Inputs and partitions that are paused.
     paused: Vec<(usize, i32)>,
+    /// Whether too many tasks live to take new ones.
+    full: bool,
     admit_after: Instant,
     admit_wanted: bool,
     check_partitions_after: Instant,
@@ -132,6 +134,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             health,
             stop,
             paused: Vec::new(),
+            full: false,
             admit_after: now,
             admit_wanted: true,
             check_partitions_after: now + CHECK_PARTITIONS_EVERY,
@@ -198,6 +201,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             Rebalance::Assigned(partitions) => {
                 tracing::info!(?partitions, "partitions assigned");
                 self.unclaimed = None;
+                self.let_go(true);
                 self.take(partitions)
             }
             Rebalance::Revoked { lost } => {
@@ -260,6 +264,9 @@ impl<L: Log, R: Runner> Worker<L, R> {
         self.health.waiting("partitions", format!("restoring {} partitions", partitions.len()));
         self.parked.retain(|_, parked| parked.since.elapsed() < PARKED_FOR);
         let owned = self.log.take_over(partitions)?;
+        // The inputs stand elsewhere now: what was read before comes again.
+        self.backlog.clear();
+        self.intake.clear();
         let from: Vec<(i32, i64)> = partitions
             .iter()
             .map(|number| (*number, self.parked.get(number).map_or(0, |parked| parked.from)))
@@ -360,9 +367,12 @@ impl<L: Log, R: Runner> Worker<L, R> {
             arrivals.extend(self.intake.take(&self.encoder, record));
         }
         for (record, arrival) in arrivals {
-            if self.partitions.contains_key(&record.partition) {
-                batch.push(record.partition, arrival, Some(record));
+            let Some(partition) = self.partitions.get(&record.partition) else { continue };
+            // Committed already: a client that is positioned anew may still hand out what it had.
+            if partition.next()[record.input].is_some_and(|next| record.offset < next) {
+                continue;
             }
+            batch.push(record.partition, arrival, Some(record));
         }
         let clock = now();
         let mut returned: Vec<Returned> = Vec::new();
@@ -406,15 +416,14 @@ impl<L: Log, R: Runner> Worker<L, R> {
     /// Pauses what must wait: a held partition of an input, and new tasks while too many live.
     fn back_pressure(&mut self) {
         let live: usize = self.partitions.values().map(Partition::live).sum();
-        let was_full = self.paused.iter().any(|(input, _)| *input == TASKS) && self.metrics.tasks_paused.get() == 1;
         // Some slack, so that pausing is rare: it throws away what the client had fetched.
-        let limit = if was_full { self.settings.max_live / 10 * 9 } else { self.settings.max_live };
-        let full = live >= limit.max(1);
-        self.metrics.tasks_paused.set(i64::from(full));
+        let limit = if self.full { self.settings.max_live / 10 * 9 } else { self.settings.max_live };
+        self.full = live >= limit.max(1);
+        self.metrics.tasks_paused.set(i64::from(self.full));
         let mut wanted = Vec::new();
         for number in self.partitions.keys() {
             for input in [TASKS, STATUS] {
-                if self.intake.holds(input, *number) || (full && input == TASKS) {
+                if self.intake.holds(input, *number) || (self.full && input == TASKS) {
                     wanted.push((input, *number));
                 }
             }

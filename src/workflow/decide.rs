@@ -33,6 +33,20 @@ pub enum Rejection {
 /// # Errors
 /// A [`Rejection`] if the input changes nothing.
 pub fn decide(workflow: &Workflow, input: &Input, world: &dyn World, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+    decided(workflow, input, world, now).map(|(events, _)| events)
+}
+
+/// The same, and the workflow as the facts leave it: deciding several facts folds each of them already. None if there
+/// are no facts.
+///
+/// # Errors
+/// As [`decide`].
+pub fn decided(
+    workflow: &Workflow,
+    input: &Input,
+    world: &dyn World,
+    now: Timestamp,
+) -> Result<(Vec<Event>, Option<Workflow>), Rejection> {
     let mut facts = Facts { workflow: None, original: workflow, now, events: Vec::new() };
     match (input, workflow.phase) {
         (Input::Submitted(submission), Phase::Absent) => accept(&mut facts, submission, world)?,
@@ -51,7 +65,7 @@ pub fn decide(workflow: &Workflow, input: &Input, world: &dyn World, now: Timest
         (Input::TooLarge { detail }, Phase::Live) => facts.end(Outcome::Failed, "too_large", detail.clone()),
         (Input::Internal { detail }, Phase::Live) => facts.end(Outcome::Failed, "internal", detail.clone()),
     }
-    Ok(facts.events)
+    Ok((facts.events, facts.workflow))
 }
 
 /// The facts decided so far, and the workflow as it is after them.
@@ -83,7 +97,7 @@ fn accept(facts: &mut Facts<'_>, submission: &Submission, world: &dyn World) -> 
     let task = &submission.task;
     served(task)?;
     let rules = world.rules();
-    let deadline = task.deadline.unwrap_or(facts.now.plus(rules.default_deadline));
+    let deadline = task.deadline.unwrap_or_else(|| facts.now.plus(rules.default_deadline));
     facts.add(Fact::TaskAccepted(Box::new(Acceptance {
         task: task.clone(),
         content_hash: submission.content_hash,

@@ -77,7 +77,7 @@ pub struct Settled {
 /// What can be said at once: a decision, or whom to let the LLM choose from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
-    Settled(Settled),
+    Settled(Box<Settled>),
     Ask {
         /// The closed set: agents' names as registered, best first.
         set: Vec<String>,

@@ -27,7 +27,7 @@ mod timestamp;
 mod world;
 
 pub use assignment_id::AssignmentId;
-pub use decide::{Rejection, decide, waiting};
+pub use decide::{Rejection, decide, decided, waiting};
 pub use decision::{Answer, Attempt, Candidate, Choice, Choosing, Chosen, Said, Settled, SettledBy, Verdict};
 pub use effect::{Effect, Timer, TimerKind, outstanding};
 pub use event::{Acceptance, Assigned, Decision, Event, Fact, TaskEnd};

@@ -4,6 +4,8 @@
 
 mod arrows;
 mod e2e;
+mod exactly_once;
 mod harness;
 mod python_agent;
+mod rust_agent;
 mod support;

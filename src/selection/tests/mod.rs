@@ -41,7 +41,11 @@ fn compile(definition: Definition) -> Result<Agent, Vec<String>> {
     compile_at(&key, definition)
 }
 
-fn compile_at(key: &str, definition: Definition) -> Result<Agent, Vec<String>> {
+fn compile_at(key: &str, mut definition: Definition) -> Result<Agent, Vec<String>> {
+    if definition.description.is_empty() {
+        // Must say something; this adds no word to the index.
+        definition.description = "-".to_owned();
+    }
     let input = resolved(definition.input.contract.as_deref());
     let output = resolved(definition.output.contract.as_deref());
     Agent::compile(key, definition, input, output)
@@ -150,7 +154,7 @@ impl World {
     #[track_caller]
     fn settled(&self) -> Settled {
         match self.choose() {
-            Verdict::Settled(settled) => settled,
+            Verdict::Settled(settled) => *settled,
             Verdict::Ask { set, .. } => panic!("asks about {set:?}"),
         }
     }

@@ -21,7 +21,7 @@ pub(super) fn choose(facts: &mut Facts<'_>, step_id: &Arc<str>, world: &dyn Worl
     let question = facts.workflow().last_question + 1;
     let verdict = with_choosing(facts.workflow(), step_id, |choosing| world.choose(choosing));
     match verdict {
-        Some(Verdict::Settled(settled)) => settle(facts, step_id, question, settled, None, world.rules()),
+        Some(Verdict::Settled(settled)) => settle(facts, step_id, question, *settled, None, world.rules()),
         Some(Verdict::Ask { set, offers_done }) => {
             ask(facts, step_id, question, set.into(), offers_done, 1, world.rules());
         }

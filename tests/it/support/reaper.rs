@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,19 +29,19 @@ for e; do case $e in dir\ *) rm -rf -- "${e#dir }" ;; esac; done
 "#;
 
 fn tell(line: &str) {
-    static PIPE: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
-    let pipe = PIPE.get_or_init(|| {
-        let mut shell = Command::new("sh")
+    static SHELL: OnceLock<Mutex<Child>> = OnceLock::new();
+    let shell = SHELL.get_or_init(|| {
+        let shell = Command::new("sh")
             .args(["-c", WATCH])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
-            .spawn()
-            .expect("there is a shell");
-        Mutex::new(shell.stdin.take().expect("its input is a pipe"))
+            .spawn();
+        Mutex::new(shell.expect("there is a shell"))
     });
-    let mut pipe = pipe.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut shell = shell.lock().unwrap_or_else(PoisonError::into_inner);
+    let pipe = shell.stdin.as_mut().expect("its input is a pipe");
     writeln!(pipe, "{line}").expect("the shell lives as long as we do");
 }
 

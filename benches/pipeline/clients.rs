@@ -1,0 +1,160 @@
+//! What runs as processes of their own: load, agents and the probe of latency, with plain clients.
+
+use super::avro::{self, Assignment};
+use super::workload::{STEPS, Workload};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Where things are; the first arguments of every process.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) bootstrap: String,
+    pub(crate) prefix: String,
+}
+
+impl Place {
+    pub(crate) fn topic(&self, name: &str) -> String {
+        format!("{}.{name}", self.prefix)
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap);
+        config
+    }
+
+    /// Reads what was committed of all partitions of these topics, in no group: from their ends on, or all of it.
+    pub(crate) fn reader(&self, topics: &[String], from_start: bool) -> BaseConsumer {
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", format!("{}.bench", self.prefix))
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", "read_committed")
+            .set("fetch.queue.backoff.ms", "10")
+            .create()
+            .expect("a consumer is made");
+        let mut list = TopicPartitionList::new();
+        for topic in topics {
+            for (partition, (start, end)) in watermarks(&consumer, topic) {
+                let from = Offset::Offset(if from_start { start } else { end });
+                list.add_partition_offset(topic, partition, from).expect("an offset is a number");
+            }
+        }
+        consumer.assign(&list).expect("partitions can be assigned");
+        consumer
+    }
+
+    fn producer(&self) -> BaseProducer {
+        self.client()
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "0")
+            .set("queue.buffering.max.messages", "1000000")
+            .create()
+            .expect("a producer is made")
+    }
+}
+
+/// First and next offset of each partition.
+pub(crate) fn watermarks(consumer: &BaseConsumer, topic: &str) -> Vec<(i32, (i64, i64))> {
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).expect("the broker answers");
+    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|one| one.id());
+    let ends = |partition| consumer.fetch_watermarks(topic, partition, Duration::from_secs(10));
+    partitions.map(|partition| (partition, ends(partition).expect("the broker answers"))).collect()
+}
+
+fn send(producer: &BaseProducer, topic: &str, key: &str, value: &[u8]) {
+    let mut record = BaseRecord::to(topic).key(key).payload(value);
+    while let Err((error, back)) = producer.send(record) {
+        assert!(
+            matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)),
+            "a record to {topic}: {error}"
+        );
+        producer.poll(Duration::from_millis(1));
+        record = back;
+    }
+}
+
+fn drain(producer: &BaseProducer) {
+    while producer.in_flight_count() > 0 {
+        producer.poll(Duration::from_millis(1));
+    }
+}
+
+/// Tasks `from..from + many`, as fast as they go.
+pub(crate) fn load(place: &Place, workload: Workload, schema: u32, from: usize, many: usize) {
+    let (producer, topic) = (place.producer(), place.topic("tasks"));
+    for number in from..from + many {
+        let id = task_id(number);
+        let (objective, input, contract) = workload.task(number);
+        send(&producer, &topic, &id, &avro::task(schema, &id, &objective, &input, &contract));
+        if number % 1_000 == 0 {
+            producer.poll(Duration::ZERO);
+        }
+    }
+    drain(&producer);
+}
+
+fn task_id(number: usize) -> String {
+    format!("enquiry-2026-{number:09}")
+}
+
+/// All agents of a workload: each assignment is answered at once. Runs until it is killed.
+pub(crate) fn agents(place: &Place, workload: Workload, schema: u32, from_start: bool) {
+    let topics: Vec<String> = workload.topics().iter().map(|topic| place.topic(topic)).collect();
+    let (consumer, producer, status) =
+        (place.reader(&topics, from_start), place.producer(), place.topic("agent-status"));
+    super::say("ready");
+    loop {
+        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+            let message = message.expect("assignments can be read");
+            let assignment = message.payload().and_then(Assignment::read).expect("an assignment");
+            let output = Workload::output(assignment.agent);
+            send(&producer, &status, assignment.task_id, &avro::report(schema, &assignment, &output));
+        }
+        producer.poll(Duration::ZERO);
+    }
+}
+
+/// Submits tasks at a steady rate and says how long each took to its completion, in milliseconds, sorted.
+pub(crate) fn probe(place: &Place, workload: Workload, schema: u32, from: usize, many: usize, per_second: usize) {
+    let (producer, topic) = (place.producer(), place.topic("tasks"));
+    let consumer = place.reader(&[place.topic("completions")], false);
+    // So that the first fetch is under way before the first task.
+    consumer.poll(Duration::from_millis(500));
+    let interval = Duration::from_secs(1) / u32::try_from(per_second).expect("a rate");
+    let (start, mut sent, mut took) = (Instant::now(), HashMap::new(), Vec::with_capacity(many));
+    let limit = Duration::from_secs(60) + interval * u32::try_from(many).expect("a count");
+    while took.len() < many {
+        assert!(start.elapsed() < limit, "{} of {many} tasks ended", took.len());
+        let due = start + interval * u32::try_from(sent.len()).expect("a count");
+        if sent.len() < many && Instant::now() >= due {
+            let id = task_id(from + sent.len());
+            let (objective, input, contract) = workload.task(from + sent.len());
+            let value = avro::task(schema, &id, &objective, &input, &contract);
+            sent.insert(id.clone(), Instant::now());
+            send(&producer, &topic, &id, &value);
+            continue;
+        }
+        producer.poll(Duration::ZERO);
+        let wait = if sent.len() < many { due.saturating_duration_since(Instant::now()) } else { interval };
+        if let Some(message) = consumer.poll(wait) {
+            let message = message.expect("completions can be read");
+            let key = message.key().and_then(|key| std::str::from_utf8(key).ok()).expect("a task id");
+            if let Some(at) = sent.get(key) {
+                took.push(at.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+    }
+    took.sort_by(f64::total_cmp);
+    let at = |share: f64| took[((took.len() - 1) as f64 * share).round() as usize];
+    super::say(&format!("{:.1} {:.1} {:.1}", at(0.5), at(0.99), at(1.0)));
+}
+
+/// Inputs of one task.
+pub(crate) const INPUTS_PER_TASK: usize = 1 + STEPS;
