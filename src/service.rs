@@ -54,6 +54,8 @@ impl Waker {
 /// Why the service cannot go on.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let (health, metrics, root) = (Health::new(), Arc::new(Metrics::new()), CancellationToken::new());
+    // Said before anybody can ask: between two steps of the start no other part may be waiting.
+    health.waiting("partitions", "the worker has not started yet");
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let token = config.http.token.as_ref().map(|secret| secret.reveal().into());

@@ -18,8 +18,8 @@ impl Handle {
         Self { reporter, head, used: Arc::default() }
     }
 
-    /// Says how far the work is (0 to 1), for people who watch the task. Nothing rests on it: it is not sent again, and
-    /// moves no deadline.
+    /// Says how far the work is (0 to 1), for people who watch the task. Nothing rests on it: it is not sent again,
+    /// moves no deadline, and of reports in quick succession not all are noted.
     pub async fn progress(&self, progress: f64, message: impl Into<String>) {
         let mut report = self.head.report(ReportStatus::Progress);
         report.progress = Some(progress.clamp(0.0, 1.0));
@@ -35,8 +35,9 @@ impl Handle {
         used.cost_micros = used.cost_micros.saturating_add(usage.cost_micros);
     }
 
-    /// When the attempt, or the task if that is earlier, is given up: an answer after it changes nothing. The work is
-    /// not interrupted then; a handler that may take that long watches it.
+    /// When the attempt, or the task if that is earlier, is given up at the latest: an answer after it changes nothing.
+    /// (Workers may be configured to give less time once the work was accepted.) The work is not interrupted then; a
+    /// handler that may take that long watches it.
     #[must_use]
     pub fn deadline(&self) -> Option<SystemTime> {
         let millis = u64::try_from(self.head.deadline?).unwrap_or(0);

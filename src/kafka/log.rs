@@ -126,6 +126,14 @@ impl std::fmt::Debug for KafkaLog {
     }
 }
 
+impl Drop for KafkaLog {
+    /// Closing the client waits for an answer to its last rebalance. A worker that panics is dropped without having been
+    /// closed, and then the callback is the only one left to answer.
+    fn drop(&mut self) {
+        self.consumer.context().close();
+    }
+}
+
 impl KafkaLog {
     /// Connects and joins the group. `wake` is called when records or a rebalance may be there.
     ///
@@ -325,6 +333,9 @@ impl Log for KafkaLog {
     }
 
     fn claim(&mut self, offsets: &[Offsets]) -> Result<(), TakeOver> {
+        // Captured before the commit, which proves it a member's: the client may lose its membership at any moment after,
+        // and would then give an empty one, which the broker accepts from anybody.
+        let group = self.consumer.group_metadata();
         if !offsets.is_empty() {
             let list = self.offsets(offsets);
             if let Err(error) = self.consumer.commit(&list, CommitMode::Sync) {
@@ -336,7 +347,7 @@ impl Log for KafkaLog {
                 return Err(TakeOver::Rebalanced);
             }
         }
-        self.group = self.consumer.group_metadata();
+        self.group = group;
         let partitions: Vec<i32> = offsets.iter().map(|one| one.partition).collect();
         let list = self.list(&partitions);
         self.consumer.resume(&list).map_err(|error| self.stop(&error))?;

@@ -195,12 +195,14 @@ impl Intake {
             (true, _) => what,
             (false, None) if self.outgrows(record) => self.note(record, home, what, in_short),
             (false, None) => What::Forwarded { to: home },
-            (false, Some(arrived)) => refused(
-                Reason::Misrouted,
-                format!(
+            // Here nobody can know whether the id is in use at its home, so nobody is told that the task is over.
+            (false, Some(arrived)) => What::Refused(Refusal {
+                reason: Reason::Misrouted,
+                detail: format!(
                     "it was sent home from {arrived} and is still not on partition {home}: did the partition count change?"
                 ),
-            ),
+                is_task: false,
+            }),
         };
         Ok(arrival(task_id.into(), what))
     }

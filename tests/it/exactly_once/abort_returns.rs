@@ -68,7 +68,9 @@ fn a_record_over_the_clients_limit_aborts_with_everything_before_it_undelivered(
 
 #[test]
 fn a_missing_topic_aborts_once_delivery_has_had_its_time() {
-    let bench = Bench::new("no-topic", |settings| drop(settings.producer.set("message.timeout.ms", "3000")));
+    let bench = Bench::new("no-topic", |settings| {
+        settings.producer.set("message.timeout.ms", "3000");
+    });
     let mut records = many(&bench.hand.state, 200);
     records.push(record(&bench.hand.scratch.topic("nowhere"), "lost", 10, 777));
     bench.aborts(&records);

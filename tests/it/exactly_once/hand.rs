@@ -29,13 +29,7 @@ impl Hand {
 
     /// What the worker of this slot would have.
     pub(super) fn settings(&self, slot: &str) -> LogSettings {
-        let kafka = config::Kafka {
-            bootstrap_servers: self.scratch.stack.bootstrap.clone(),
-            prefix: self.scratch.prefix.clone(),
-            slot: Some(slot.to_owned()),
-            ..config::Kafka::default()
-        };
-        LogSettings::new(&kafka, "orchestrator", slot, Duration::from_secs(6), Duration::from_secs(10), 100)
+        settings(&self.scratch, slot)
     }
 
     /// A worker that waits for its partitions.
@@ -52,17 +46,8 @@ impl Hand {
         (log, offsets)
     }
 
-    /// A member of the workers' group that is a bare client: its group metadata can be had.
     pub(super) fn member(&self, settings: &LogSettings) -> (BaseConsumer, ConsumerGroupMetadata) {
-        let consumer: BaseConsumer = settings.consumer.create().expect("a consumer is built");
-        let inputs: Vec<&str> = settings.inputs.iter().map(|topic| &**topic).collect();
-        consumer.subscribe(&inputs).expect("it can subscribe");
-        until("the bare member has its partitions", SOON, || {
-            // `auto.offset.reset=error`: there is nothing committed yet, which a poll may say.
-            let _ = consumer.poll(Duration::from_millis(20));
-            let held = consumer.assignment().map_err(|e| e.to_string())?.count();
-            if held > 0 { Ok(()) } else { Err("none yet".into()) }
-        });
+        let consumer = member(settings);
         let group = consumer.group_metadata().expect("it is a member");
         (consumer, group)
     }
@@ -109,6 +94,31 @@ impl Hand {
         let reader: BaseConsumer = reader.create().expect("a reader is built");
         reader.fetch_watermarks(topic, 0, SOON).expect("the topic is there").1
     }
+}
+
+/// What the worker of this slot would have.
+pub(super) fn settings(scratch: &Scratch, slot: &str) -> LogSettings {
+    let kafka = config::Kafka {
+        bootstrap_servers: scratch.stack.bootstrap.clone(),
+        prefix: scratch.prefix.clone(),
+        slot: Some(slot.to_owned()),
+        ..config::Kafka::default()
+    };
+    LogSettings::new(&kafka, "orchestrator", slot, Duration::from_secs(6), Duration::from_secs(10), 100)
+}
+
+/// A member of the workers' group that is a bare client, once it has partitions.
+pub(super) fn member(settings: &LogSettings) -> BaseConsumer {
+    let consumer: BaseConsumer = settings.consumer.create().expect("a consumer is built");
+    let inputs: Vec<&str> = settings.inputs.iter().map(|topic| &**topic).collect();
+    consumer.subscribe(&inputs).expect("it can subscribe");
+    until("the bare member has its partitions", SOON, || {
+        // `auto.offset.reset=error`: there may be nothing committed yet, which a poll says.
+        let _ = consumer.poll(Duration::from_millis(20));
+        let held = consumer.assignment().map_err(|e| e.to_string())?.count();
+        if held > 0 { Ok(()) } else { Err("none yet".into()) }
+    });
+    consumer
 }
 
 /// Waits until the group gives it partitions.

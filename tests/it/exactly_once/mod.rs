@@ -4,14 +4,24 @@
 
 mod abort_returns;
 mod audit;
+mod calls;
 mod drain_before_offsets;
 mod fencing_needs_offsets;
 mod group_metadata;
 mod hand;
+mod indefinite_commit;
+mod keys_reach_home;
 mod kills;
+mod late_report;
+mod missing_topic;
+mod oversized_record;
+mod poison;
 mod rebalance_in_the_loop;
+mod registry_away;
 mod restore_reads_to_the_end;
+mod slots;
 mod stuck_transaction;
+mod timers;
 
 use super::support::agents::{self, definition};
 use super::support::{Partitioner, Scratch, Send, Sender};

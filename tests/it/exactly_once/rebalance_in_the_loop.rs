@@ -7,6 +7,7 @@ use super::audit::audit;
 use super::hand::{Hand, assigned, further, record};
 use super::{SOON, by_contract, corner, echoes, records_in, register, submit, task};
 use baton::worker::{Log as _, Outcome, Rebalance};
+use std::sync::mpsc::channel;
 
 #[test]
 fn a_transaction_commits_while_the_group_waits_for_the_answer() {
@@ -45,6 +46,18 @@ fn a_transaction_commits_while_the_group_waits_for_the_answer() {
     held.sort_unstable();
     assert_eq!(held, [0, 1]);
     assert_eq!(records_in(&hand.scratch, &hand.state, "read_committed"), 1);
+}
+
+#[test]
+fn a_worker_that_is_dropped_with_partitions_does_not_wait_for_an_answer() {
+    let hand = Hand::new("dropped", 1);
+    let (log, _) = hand.owner("a");
+    let (sent, dropped) = channel();
+    std::thread::spawn(move || {
+        drop(log);
+        let _ = sent.send(());
+    });
+    assert_eq!(dropped.recv_timeout(SOON), Ok(()), "as when the loop panics: the process must end");
 }
 
 #[test]
