@@ -80,9 +80,17 @@ fn send(producer: &BaseProducer, topic: &str, key: &str, value: &[u8]) {
     }
 }
 
-fn drain(producer: &BaseProducer) {
-    while producer.in_flight_count() > 0 {
-        producer.poll(Duration::from_millis(1));
+/// Serves deliveries until nothing is in flight. Sleeps between: the client's poll spins through its last millisecond.
+pub(crate) fn drain(producer: &BaseProducer) {
+    loop {
+        let left = producer.in_flight_count();
+        if left == 0 {
+            return;
+        }
+        producer.poll(Duration::ZERO);
+        if producer.in_flight_count() == left {
+            std::thread::sleep(Duration::from_micros(200));
+        }
     }
 }
 

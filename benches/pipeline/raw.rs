@@ -1,6 +1,6 @@
 //! The loop without logic: consume, produce, offsets, commit, as fast as the client goes.
 
-use super::clients::Place;
+use super::clients::{Place, drain};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};
@@ -62,9 +62,7 @@ pub(crate) fn fill(place: &Place, plan: &Plan) {
             producer.poll(Duration::ZERO);
         }
     }
-    while producer.in_flight_count() > 0 {
-        producer.poll(Duration::from_millis(1));
-    }
+    drain(&producer);
 }
 
 pub(crate) fn run(place: &Place, plan: &Plan) -> Result {
@@ -138,9 +136,7 @@ pub(crate) fn run(place: &Place, plan: &Plan) -> Result {
                 }
             }
         }
-        while producer.in_flight_count() > 0 {
-            producer.poll(Duration::from_micros(500));
-        }
+        drain(&producer);
         let mut offsets = TopicPartitionList::new();
         for ((input, partition), next) in next {
             offsets.add_partition_offset(topics[input], partition, Offset::Offset(next)).expect("a number");

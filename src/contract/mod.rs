@@ -11,6 +11,7 @@ mod agent_heartbeat;
 mod agent_report;
 mod agent_table;
 mod assignment;
+mod avro_in;
 mod avro_out;
 mod cache;
 mod codec;

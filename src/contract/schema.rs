@@ -1,11 +1,11 @@
 //! The records we know: their schemas, compiled in, and the way between Rust structs and Avro bytes.
 //!
 //! Readers are built once per schema and kept: resolving a schema costs about ten times what a record does.
-//! Records are written by [`avro_out`], which needs no schema. Bytes are read with the schema they were written with, straight through serde;
-//! what a writer did not know yet gets the struct's default, what it knew more is skipped, and a symbol this
-//! build does not know becomes `Unknown`.
+//! Records are written by [`avro_out`], which needs no schema. Bytes are read with the schema they were written
+//! with, straight through serde (by [`avro_in`], if that is ours as it is now); what a writer did not know yet gets
+//! the struct's default, what it knew more is skipped, and a symbol this build does not know becomes `Unknown`.
 
-use super::avro_out;
+use super::{avro_in, avro_out};
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema::ResolvedSchema;
@@ -187,7 +187,11 @@ impl fmt::Display for RecordKind {
 }
 
 /// Reads bodies written with one schema.
-pub struct AvroReader(GenericDatumReader<'static>);
+pub struct AvroReader {
+    general: GenericDatumReader<'static>,
+    /// Whose schema it is, if it is one of ours as it is now: such bodies need no schema to be read.
+    ours: Option<RecordKind>,
+}
 
 impl AvroReader {
     /// The schema is leaked: readers borrow it, live as long as the process, and there are at most as many as
@@ -201,13 +205,25 @@ impl AvroReader {
         let schema: &'static Schema =
             Box::leak(Box::new(Schema::parse_str(schema).map_err(|error| error.to_string())?));
         let reader = GenericDatumReader::builder(schema).human_readable(false).build();
-        reader.map(Self).map_err(|error| error.to_string())
+        // Equal as far as bytes go: names, types and their order.
+        let ours = RecordKind::ALL.into_iter().find(|kind| kind.schema() == schema);
+        reader.map(|general| Self { general, ours }).map_err(|error| error.to_string())
     }
 
     /// The record in a body, all of which must be used.
     pub(super) fn read<T: WireRecord>(&self, body: &[u8]) -> Result<T, BodyFault> {
+        if self.ours == Some(T::KIND)
+            && let Some(record) = avro_in::read::<T>(body)
+        {
+            return Ok(record);
+        }
+        self.read_by_schema(body)
+    }
+
+    /// The same by the general reader, which looks at the schema and says what is wrong.
+    fn read_by_schema<T: WireRecord>(&self, body: &[u8]) -> Result<T, BodyFault> {
         let mut rest = body;
-        match self.0.read_deser::<T>(&mut rest) {
+        match self.general.read_deser::<T>(&mut rest) {
             Ok(record) if rest.is_empty() => Ok(record),
             Ok(_) => Err(BodyFault::trailing(rest.len())),
             // Whether the bytes or the shape are at fault decides the reason, and only this path pays for it.
@@ -221,7 +237,7 @@ impl AvroReader {
     /// Whatever the body holds, as its writer's schema says.
     pub(super) fn value(&self, body: &[u8]) -> Result<Value, BodyFault> {
         let mut source = Source { rest: body, ran_out: false };
-        let value = self.0.read_value(&mut source).map_err(|error| BodyFault::Bytes(shorten(&error.to_string())))?;
+        let value = self.general.read_value(&mut source).map_err(|error| BodyFault::Bytes(shorten(&error.to_string())))?;
         if source.ran_out {
             return Err(BodyFault::Bytes("they end within the record".to_owned()));
         }

@@ -128,7 +128,8 @@ impl Metrics {
             llm_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.05, 2.0, 10))),
             llm_tokens: Family::default(),
             llm_cost: Family::default(),
-            transaction_seconds: seconds(),
+            // Four buckets to the doubling: most transactions take 3 to 10 ms, and that is where one looks.
+            transaction_seconds: Histogram::new(exponential_buckets(0.001, 2.0_f64.powf(0.25), 54)),
             transaction_inputs: Histogram::new(exponential_buckets(1.0, 4.0, 8)),
             transactions_aborted: Counter::default(),
             transactions_unknown: Counter::default(),
