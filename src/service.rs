@@ -8,7 +8,6 @@
 //! the whole: a service that does half its work is worse than one that is started again.
 
 mod agents;
-pub mod definition;
 mod lookups;
 mod slot;
 mod start;
@@ -55,6 +54,8 @@ impl Waker {
 /// Why the service cannot go on.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let (health, metrics, root) = (Health::new(), Arc::new(Metrics::new()), CancellationToken::new());
+    // Said before anybody can ask: between two steps of the start no other part may be waiting.
+    health.waiting("partitions", "the worker has not started yet");
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let token = config.http.token.as_ref().map(|secret| secret.reveal().into());
@@ -177,8 +178,8 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
             accept_timeout: millis(workflow.accept_timeout),
             assignment_timeout: millis(workflow.assignment_timeout),
             llm_budget: millis(config.llm.budget),
-            // A quarter of a minute: often enough for a person who watches, seldom enough for the log.
-            progress_interval: 15_000,
+            // Each is a write, and begins the wait for the next word anew.
+            progress_interval: millis(workflow.assignment_timeout) / 4,
             workflow_bytes: workflow.workflow_bytes,
         },
         policy: Policy {

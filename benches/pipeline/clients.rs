@@ -115,7 +115,8 @@ fn task_id(number: usize) -> String {
 /// All agents of a workload: each assignment is answered at once. Runs until it is killed.
 pub(crate) fn agents(place: &Place, workload: Workload, schema: u32, from_start: bool) {
     let topics: Vec<String> = workload.topics().iter().map(|topic| place.topic(topic)).collect();
-    let (consumer, producer, status) = (place.reader(&topics, from_start), place.producer(), place.topic("agent-status"));
+    let (consumer, producer, status) =
+        (place.reader(&topics, from_start), place.producer(), place.topic("agent-status"));
     super::say("ready");
     loop {
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {

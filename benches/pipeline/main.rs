@@ -27,6 +27,10 @@ use support::reaper::Kept;
 use support::{Scratch, Worker, until};
 use workload::Workload;
 
+/// The binary's, so that the loop without logic has the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PARTITIONS: i32 = 6;
 /// `worker.batch`.
 const BATCH: usize = 2_000;
@@ -268,7 +272,10 @@ impl Bench {
         let transactions = Histogram::read(&corner.worker).since(&histogram);
         let micros = cpu.clone().used() * 1e6 / (amounts.probes * INPUTS_PER_TASK) as f64;
         drop(agents);
-        println!("unloaded, {pace} tasks/s of {STEPS} steps: task p50 {p50:.1} ms (at most 50), p99 {p99:.1} ms (at most 150), max {most:.1} ms", STEPS = workload::STEPS);
+        println!(
+            "unloaded, {pace} tasks/s of {STEPS} steps: task p50 {p50:.1} ms (at most 50), p99 {p99:.1} ms (at most 150), max {most:.1} ms",
+            STEPS = workload::STEPS
+        );
         let (transaction_p50, transaction_p99) = (transactions.quantile(0.5), transactions.quantile(0.99));
         println!(
             "unloaded transactions: p50 {transaction_p50:.1} ms (at most 8), p99 {transaction_p99:.1} ms, {:.1} inputs each; worker CPU {micros:.0} µs per input",
@@ -441,8 +448,7 @@ impl Bench {
     }
 
     fn load(&self, corner: &mut Corner, tasks: usize) {
-        let arguments =
-            [corner.workload.name(), &corner.task_schema, &corner.tasks.to_string(), &tasks.to_string()];
+        let arguments = [corner.workload.name(), &corner.task_schema, &corner.tasks.to_string(), &tasks.to_string()];
         self.finish("load", &corner.place, &arguments);
         corner.tasks += tasks;
     }

@@ -104,9 +104,7 @@ pub(crate) fn run(place: &Place, plan: &Plan) -> Result {
         while batch.len() < plan.batch {
             // As the engine does: what is there is taken, and not waited for more.
             let wait = if batch.is_empty() { Duration::from_millis(100) } else { Duration::ZERO };
-            let Some(message) = consumer.poll(wait) else {
-                if batch.is_empty() { continue } else { break }
-            };
+            let Some(message) = consumer.poll(wait) else { if batch.is_empty() { continue } else { break } };
             let message = message.expect("inputs can be read");
             started.get_or_insert_with(Instant::now);
             let input = topics.iter().position(|topic| *topic == message.topic()).expect("one of ours");

@@ -61,7 +61,7 @@ async fn topics(context: &Context, wanted: &[Topic], dry_run: bool, report: &mut
     }
     if dry_run {
         for topic in missing {
-            report.say("topic", &topic.name, "to create", format!("{} partitions", topic.partitions));
+            report.say("topic", &topic.name, "to create", desired::counted(topic.partitions));
         }
         return Ok(());
     }
@@ -69,7 +69,7 @@ async fn topics(context: &Context, wanted: &[Topic], dry_run: bool, report: &mut
         match creation {
             Creation::Created => {
                 let partitions = missing.iter().find(|topic| topic.name == name).map_or(0, |topic| topic.partitions);
-                report.say("topic", &name, "created", format!("{partitions} partitions"));
+                report.say("topic", &name, "created", desired::counted(partitions));
             }
             Creation::Existed => report.say("topic", &name, "as wanted", "created meanwhile by somebody else"),
             Creation::Failed(fault) => report.say("topic", &name, "WRONG", fault.to_string()),

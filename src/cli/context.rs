@@ -1,9 +1,9 @@
 //! What every command starts from.
 
+use super::Logging;
 use super::args::{Cli, Command};
-use crate::config::{Config, LogFormat, Sources};
+use crate::config::{Config, Sources};
 use crate::contract::Registry;
-use crate::telemetry::{Format, Setup};
 
 /// The person asked for something that cannot be: shown as it is, exit 2.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +22,8 @@ impl Context {
     }
 
     /// A worker logs as configured. A command logs nothing but what it cannot say itself, unless asked.
-    pub(super) fn telemetry(&self, cli: &Cli) -> Setup {
+    pub(super) fn logging(&self, cli: &Cli) -> Logging {
         let telemetry = &self.config.telemetry;
-        let format = match telemetry.log_format {
-            LogFormat::Text => Format::Text,
-            LogFormat::Json => Format::Json,
-        };
         let filter = match (&cli.command, cli.verbose) {
             (Command::Run, false) => telemetry.log_filter.clone(),
             (Command::Run, true) => format!("{},baton=debug", telemetry.log_filter),
@@ -35,7 +31,7 @@ impl Context {
             // The client retries by itself and logs each try; what it cannot get over comes back as our error.
             (_, false) => "error,baton::kafka::client=off".to_owned(),
         };
-        Setup { format, filter }
+        Logging { format: telemetry.log_format, filter }
     }
 
     /// The schema registry; asks it nothing yet.

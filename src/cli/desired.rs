@@ -157,6 +157,11 @@ impl Found {
     }
 }
 
+/// A number of partitions in words.
+pub(super) fn counted(partitions: i32) -> String {
+    if partitions == 1 { "1 partition".to_owned() } else { format!("{partitions} partitions") }
+}
+
 fn is_same_number(one: &str, other: &str) -> bool {
     match (one.parse::<f64>(), other.parse::<f64>()) {
         (Ok(one), Ok(other)) => (one - other).abs() < f64::EPSILON * one.abs().max(1.0),

@@ -93,7 +93,7 @@ async fn brokers(context: &Context, specs: &[TopicSpec], report: &mut Report) ->
             }
             Some(differences) if differences.is_empty() => {
                 let partitions = found.topics[&topic.name].partitions;
-                report.well(&what, format!("{partitions} partitions"));
+                report.well(&what, desired::counted(partitions));
             }
             Some(differences) => {
                 for difference in differences {

@@ -17,13 +17,13 @@ mod submit;
 mod tasks;
 mod topics;
 
-use crate::config::Faults;
-use crate::telemetry;
+use crate::config::{Faults, LogFormat};
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
 use context::{Context, WrongUse};
 use std::io::ErrorKind;
 use std::process::ExitCode;
+use tokio::runtime::Handle;
 
 /// What a command came to, where that is no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +33,17 @@ enum Done {
     Badly,
 }
 
-/// The whole program.
+/// How this run is to log: set up by whoever calls [`main`], before the command starts.
+#[derive(Clone, Debug)]
+pub struct Logging {
+    pub format: LogFormat,
+    /// Directives as in `info,baton::worker=debug`.
+    pub filter: String,
+}
+
+/// The whole program. `log` sets up logging on the runtime; what it returns lives as long as the command.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main<G>(log: impl FnOnce(Logging, &Handle) -> anyhow::Result<G>) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -44,7 +52,7 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    match dispatch(cli) {
+    match dispatch(cli, log) {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::Badly) => ExitCode::FAILURE,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -56,7 +64,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<Done> {
+fn dispatch<G>(cli: Cli, log: impl FnOnce(Logging, &Handle) -> anyhow::Result<G>) -> anyhow::Result<Done> {
     if let Command::Completions { shell } = cli.command {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Cli::command(), "baton", &mut script);
@@ -65,7 +73,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Done> {
     }
     let context = Context::load(&cli)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let _telemetry = telemetry::init(&context.telemetry(&cli), runtime.handle())?;
+    let _logging = log(context.logging(&cli), runtime.handle())?;
     if matches!(cli.command, Command::Run) {
         for warning in context.config.warnings() {
             tracing::warn!("{warning}");

@@ -31,7 +31,7 @@ pub(super) async fn run(context: &Context, args: Box<SubmitArgs>) -> anyhow::Res
         return Err(WrongUse("there is no task in what was given; give one JSON object per line".to_owned()).into());
     }
     // Before anything is sent, so that no completion can be missed.
-    let waiter = if args.wait { Some(Waiter::open(context, &drafts, args.id.is_some()).await?) } else { None };
+    let waiter = if args.wait { Some(Waiter::open(context, &drafts).await?) } else { None };
     let quiet = args.wait || args.format.format == Format::Json;
     send(context, &drafts, !quiet).await?;
     match waiter {

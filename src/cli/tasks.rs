@@ -92,7 +92,8 @@ fn told(story: &Value) -> String {
     let decisions: Vec<&Value> = story["decisions"].as_array().into_iter().flatten().collect();
     let mut told = vec![false; decisions.len()];
     for fact in story["facts"].as_array().into_iter().flatten() {
-        let mut line = format!("{:>4}  {}  {:<16}", fact["number"], or_dash(&fact["at"]), or_dash(&fact["type"]));
+        let mut line =
+            format!("{:>4}  {}  {:<16}", or_dash(&fact["number"]), or_dash(&fact["at"]), or_dash(&fact["type"]));
         for (name, field) in [("step", "stepId"), ("agent", "agentName"), ("attempt", "attempt"), ("by", "actor")] {
             if !fact[field].is_null() {
                 write!(line, "  {name} {}", or_dash(&fact[field])).expect("writing to a string cannot fail");

@@ -94,7 +94,7 @@ fn read(
             }
         }
         // Markers and compaction leave gaps: fewer may have come than offsets were looked at.
-        if back == i64::MAX || held.len() >= last {
+        if tail.is_whole() || held.len() >= last {
             break (tail, held);
         }
         back = if back > 1_000_000 { i64::MAX } else { (back * 8).max(64) };

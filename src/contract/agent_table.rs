@@ -2,8 +2,7 @@
 //! bad definition stays in the table, never eligible, and is shown with its fault.
 
 use super::codec::{Codec, RawRecord, Undecided};
-use super::names::topic_name;
-use super::refusal::{Fault, Refusal, quoted};
+use super::refusal::Refusal;
 use super::{AgentDefinition, AgentHeartbeat};
 
 /// A record of `agents`.
@@ -27,7 +26,7 @@ pub enum Definition {
 }
 
 impl Codec {
-    /// A record of `agents`; whatever is wrong with it is in the answer.
+    /// A record of `agents`; a form that is wrong is in the answer. Whether it is a sound definition, `selection` says.
     ///
     /// # Errors
     ///
@@ -43,10 +42,7 @@ impl Codec {
             Err(Undecided::NeedsSchema(id)) => return Err(id),
         };
         let definition = match read {
-            Ok(agent) => match definition_fault(&agent, &key) {
-                None => Definition::Registered(Box::new(agent)),
-                Some(fault) => Definition::Faulty { agent_name: Some(agent.agent_name), fault },
-            },
+            Ok(agent) => Definition::Registered(Box::new(agent)),
             Err((agent_name, fault)) => Definition::Faulty { agent_name, fault },
         };
         Ok(DefinitionRecord { key, definition })
@@ -60,37 +56,6 @@ impl Codec {
     pub fn decode_heartbeat(&self, raw: &RawRecord<'_>) -> Result<AgentHeartbeat, Undecided> {
         Ok(self.content::<AgentHeartbeat>(raw.value, None)?.record?)
     }
-}
-
-/// What keeps a definition from being registered under a key: all of it, in words.
-#[must_use]
-pub fn definition_fault(agent: &AgentDefinition, key: &str) -> Option<Refusal> {
-    let mut faults = Vec::new();
-    match topic_name(&agent.agent_name, &agent.version) {
-        Ok(topic) if topic == key => {}
-        Ok(topic) => {
-            let problem = format!("{} is not the agent's topic name; send it with the key `{topic}`", quoted(key));
-            faults.push(Fault::new("key", problem));
-        }
-        Err(fault) => faults.push(Fault::new("agentName, version", fault.to_string())),
-    }
-    if agent.description.trim().is_empty() {
-        faults.push(Fault::new("description", "empty; say what the agent does, for the choice goes by it"));
-    }
-    if let Some(most) = agent.max_concurrency.filter(|most| *most < 1) {
-        faults.push(Fault::new("maxConcurrency", format!("{most} is too little; give at least 1, or leave it out")));
-    }
-    if let Some(cost) = agent.cost_micros_per_task.filter(|cost| *cost < 0) {
-        faults.push(Fault::new("costMicrosPerTask", format!("{cost} is too little; give at least 0, or leave it out")));
-    }
-    for (path, format) in [("input", &agent.input), ("output", &agent.output)] {
-        let inline = format.contract().filter(|contract| contract.starts_with('{'));
-        if let Some(Err(error)) = inline.map(serde_json::from_str::<serde::de::IgnoredAny>) {
-            let problem = format!("starts with {{ but does not parse as a JSON Schema: {error}");
-            faults.push(Fault::new(format!("{path}.contract"), problem));
-        }
-    }
-    (!faults.is_empty()).then(|| Refusal::of_faults(&faults))
 }
 
 #[cfg(test)]
@@ -137,14 +102,8 @@ mod tests {
 
     #[test]
     fn a_bad_definition_is_told_with_its_fault() {
-        assert!(fault("b", r#"{"agentName":"a","description":"d"}"#).contains("send it with the key `a`"));
-        assert!(fault("none", r#"{"agentName":"NONE","description":"d"}"#).contains("reserved"));
-        assert!(fault("a", r#"{"agentName":"a","description":" "}"#).contains("description: empty"));
-        assert!(fault("a", r#"{"agentName":"a","description":"d","version":"new"}"#).contains("not a version"));
         assert!(fault("a", r#"{"agentName":"a","descripton":"d"}"#).contains("descripton: unknown field"));
         assert!(fault("a", "hello").contains("send Avro or JSON"));
-        let inline = r#"{"agentName":"a","description":"d","input":{"contract":"{oops"}}"#;
-        assert!(fault("a", inline).contains("input.contract: starts with {"));
     }
 
     #[test]

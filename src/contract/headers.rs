@@ -16,6 +16,9 @@ pub const CONTENT_TYPE: &str = "content-type";
 pub const TRACEPARENT: &str = "traceparent";
 /// `<partition>/<offset>` where a forwarded record arrived first.
 pub const ARRIVED: &str = "baton.arrived";
+/// Of a note that goes home in the stead of a record that would outgrow its topic on the way: the reason and, after
+/// a space, the detail.
+pub const OUTGROWN: &str = "baton.outgrown";
 
 /// The names Kafka Streams gives (KIP-1034), so that tools for its dead letters read ours.
 pub const DLQ_EXCEPTION: &str = "__streams.errors.exception";
@@ -66,6 +69,13 @@ impl<'a> Envelope<'a> {
 #[must_use]
 pub fn arrived(partition: i32, offset: i64) -> String {
     format!("{partition}/{offset}")
+}
+
+/// Partition and offset out of an [`ARRIVED`]; none of one that says nothing.
+#[must_use]
+pub fn arrived_from(arrived: &str) -> Option<(i32, i64)> {
+    let (partition, offset) = arrived.split_once('/')?;
+    Some((partition.parse::<u32>().ok()?.try_into().ok()?, offset.parse::<u64>().ok()?.try_into().ok()?))
 }
 
 /// Where a dead letter comes from, and when and by whom it was made one.

@@ -2,6 +2,7 @@
 //! that the record is judged where its task lives; then all else, by the draft's `check`.
 
 use super::codec::{Codec, Content, GivenId, RawRecord, Undecided};
+use super::headers::arrived_from;
 use super::names::{check_task_id, task_id_of};
 use super::refusal::{Reason, Refusal, quoted};
 use super::report_draft::ReportDraft;
@@ -91,10 +92,7 @@ fn same_key(id: &str, key: Option<&[u8]>) -> Result<(), Refusal> {
 
 /// A forwarded record keeps the id it would have got where it arrived; a header that says nothing counts for nothing.
 fn made_id(raw: &RawRecord<'_>) -> String {
-    let first = raw.arrived.and_then(|arrived| {
-        let (partition, offset) = arrived.split_once('/')?;
-        Some((partition.parse::<u32>().ok()?.try_into().ok()?, offset.parse::<u64>().ok()?.try_into().ok()?))
-    });
+    let first = raw.arrived.and_then(arrived_from);
     let (partition, offset) = first.unwrap_or((raw.partition, raw.offset));
     task_id_of(raw.topic, partition, offset)
 }

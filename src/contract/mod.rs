@@ -41,7 +41,7 @@ pub mod wire;
 pub use agent_definition::{AgentDefinition, Example, Format, Performance};
 pub use agent_heartbeat::AgentHeartbeat;
 pub use agent_report::{AgentReport, ErrorClass, ReportError, ReportStatus, Usage};
-pub use agent_table::{Definition, DefinitionRecord, definition_fault};
+pub use agent_table::{Definition, DefinitionRecord};
 pub use assignment::{Assignment, ContextItem};
 pub use cache::{SchemaCache, WriterSchema};
 pub use codec::{Codec, RawRecord, Undecided};
@@ -49,15 +49,13 @@ pub use completion::{CompletedStep, Completion, Outcome, StepStatus};
 pub use contract_names::{Contract, ContractNames, NameLookup, contract_name};
 pub use headers::{
     ARRIVED, CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, DLQ_DETAIL, DLQ_EXCEPTION, DLQ_MESSAGE,
-    DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, Header, TRACEPARENT,
-    arrived, dead_letter, is_traceparent,
+    DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, Header, OUTGROWN,
+    TRACEPARENT, arrived, arrived_from, dead_letter, is_traceparent,
 };
 pub use home::home_partition;
 pub use ingress::{Ingress, IngressLimits};
 pub use json_out::{rfc3339, to_json};
-pub use names::{
-    NameFault, assignment_topic, check_agent_name, check_step_id, check_task_id, folded, same_agent, topic_name,
-};
+pub use names::{NameFault, assignment_topic, check_step_id, check_task_id};
 pub use refusal::{Reason, Refusal};
 pub use registry::{Registry, RegistryAuth, RegistryError};
 pub use report_draft::{CheckedReport, ReportDraft};

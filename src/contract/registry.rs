@@ -237,7 +237,9 @@ impl Registry {
         match self.ask(Method::POST, &path, Some(body), &what).await? {
             Answer::Ok(body) if body["is_compatible"] == true => Ok(Vec::new()),
             Answer::Ok(body) => {
-                let said = body["messages"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                // Confluent gives a list, Apicurio one text.
+                let said = body["messages"].as_array().into_iter().flatten().chain([&body["reason"]]);
+                let said = said.filter_map(Value::as_str);
                 let said: Vec<_> = said.map(str::to_owned).collect();
                 Ok(if said.is_empty() { vec!["the registry says no, without a reason".to_owned()] } else { said })
             }
@@ -455,6 +457,8 @@ mod tests {
         let (no, seen) = registry(200, r#"{"is_compatible":false,"messages":["a","b"]}"#).await;
         assert_eq!(no.incompatibilities("s", "{}").await.unwrap(), ["a", "b"]);
         assert!(seen.lock().unwrap()[0].contains("/compatibility/subjects/s/versions"));
+        let (one, _) = registry(200, r#"{"is_compatible":false,"reason":"a"}"#).await;
+        assert_eq!(one.incompatibilities("s", "{}").await.unwrap(), ["a"]);
         let (yes, _) = registry(200, r#"{"is_compatible":true}"#).await;
         assert!(yes.incompatibilities("s", "{}").await.unwrap().is_empty());
     }

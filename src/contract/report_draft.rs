@@ -26,6 +26,25 @@ impl ReportDraft {
         Self(record)
     }
 
+    /// The report without what nothing is made of: an output over the limit, and the rest of long texts. None where it
+    /// is refused anyway.
+    #[must_use]
+    pub fn in_short(&self, limits: &IngressLimits) -> Option<AgentReport> {
+        let report = self.0.as_ref().ok()?;
+        let error = report.error.as_ref().map(|error| ReportError {
+            code: error.code.clone().map(|code| shortened(code, MAX_CODE)),
+            message: shortened(error.message.clone(), MAX_MESSAGE),
+            ..*error
+        });
+        Some(AgentReport {
+            output: report.output.clone().filter(|output| output.len() <= limits.payload_bytes),
+            message: report.message.clone().map(|message| shortened(message, MAX_MESSAGE)),
+            instance: report.instance.clone().map(|instance| shortened(instance, MAX_CODE)),
+            error,
+            ..report.clone()
+        })
+    }
+
     /// The report. Numbers that cannot be (negative usage, progress outside 0 to 1) are dropped, for what the
     /// agent did counts all the same; so is an output over the limit, which is said.
     ///

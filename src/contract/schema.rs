@@ -14,6 +14,7 @@ use apache_avro::writer::datum::GenericDatumWriter;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 use std::sync::{LazyLock, Once};
 
@@ -235,15 +236,32 @@ impl AvroReader {
 
     /// Whatever the body holds, as its writer's schema says.
     pub(super) fn value(&self, body: &[u8]) -> Result<Value, BodyFault> {
-        let mut rest = body;
-        let value = self.general.read_value(&mut rest).map_err(|error| BodyFault::Bytes(shorten(&error.to_string())))?;
-        if rest.is_empty() { Ok(value) } else { Err(BodyFault::trailing(rest.len())) }
+        let mut source = Source { rest: body, ran_out: false };
+        let value = self.general.read_value(&mut source).map_err(|error| BodyFault::Bytes(shorten(&error.to_string())))?;
+        if source.ran_out {
+            return Err(BodyFault::Bytes("they end within the record".to_owned()));
+        }
+        if source.rest.is_empty() { Ok(value) } else { Err(BodyFault::trailing(source.rest.len())) }
     }
 }
 
 impl fmt::Debug for AvroReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AvroReader")
+    }
+}
+
+/// Knows whether more was wanted than there is: the reader takes a body that ends before a nullable field for one
+/// where it is null.
+struct Source<'a> {
+    rest: &'a [u8],
+    ran_out: bool,
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, wanted: &mut [u8]) -> io::Result<usize> {
+        self.ran_out |= wanted.len() > self.rest.len();
+        self.rest.read(wanted)
     }
 }
 

@@ -45,9 +45,9 @@ impl std::fmt::Debug for Token {
 
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    #[error("http.listen = {address}: {source}; choose another port, or 0 for any free one")]
+    #[error("http.listen = {address} cannot be taken; choose another port, or 0 for any free one")]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error("the HTTP server ended: {0}")]
+    #[error("the HTTP server ended")]
     Serve(#[from] std::io::Error),
 }
 

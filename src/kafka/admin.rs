@@ -17,13 +17,12 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Admin {
     client: Arc<AdminClient<ClientLog>>,
-    servers: String,
-    replication_factor: Option<i16>,
+    kafka: Arc<config::Kafka>,
 }
 
 impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admin").field("servers", &self.servers).finish_non_exhaustive()
+        f.debug_struct("Admin").field("servers", &self.kafka.bootstrap_servers).finish_non_exhaustive()
     }
 }
 
@@ -67,10 +66,9 @@ impl Admin {
     /// # Errors
     /// [`KafkaFault::Setup`].
     pub fn new(kafka: &config::Kafka) -> Result<Self, KafkaFault> {
-        let servers = kafka.bootstrap_servers.clone();
         let client = AdminClient::from_config_and_context(&settings::client(kafka, "admin"), ClientLog)
-            .map_err(|error| KafkaFault::of(&error, "set up the admin client", &servers))?;
-        Ok(Self { client: Arc::new(client), servers, replication_factor: kafka.replication_factor })
+            .map_err(|error| KafkaFault::of(&error, "set up the admin client", &kafka.bootstrap_servers))?;
+        Ok(Self { client: Arc::new(client), kafka: Arc::new(kafka.clone()) })
     }
 
     /// Brokers and all topics, by name.
@@ -92,11 +90,9 @@ impl Admin {
     }
 
     fn metadata(&self, topic: Option<&str>) -> Result<Cluster, KafkaFault> {
-        let metadata = self
-            .client
-            .inner()
-            .fetch_metadata(topic, REQUEST)
-            .map_err(|error| KafkaFault::of(&error, "ask for topics", &self.servers))?;
+        let metadata = self.client.inner().fetch_metadata(topic, REQUEST).map_err(|error| {
+            KafkaFault::of(&error, "ask for topics", &self.kafka.bootstrap_servers).explained(&self.kafka)
+        })?;
         let brokers =
             metadata.brokers().iter().map(|broker| (broker.id(), format!("{}:{}", broker.host(), broker.port())));
         let mut topics = Vec::with_capacity(metadata.topics().len());
@@ -106,7 +102,7 @@ impl Admin {
                 Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => continue,
                 Some(error) => {
                     let what = format!("look at {}", topic.name());
-                    return Err(KafkaFault::of_code(error.into(), &what, &self.servers));
+                    return Err(KafkaFault::of_code(error.into(), &what, &self.kafka.bootstrap_servers));
                 }
             }
             let replicas = topic.partitions().first().map_or(0, |partition| partition.replicas().len());
@@ -128,7 +124,7 @@ impl Admin {
         if topics.is_empty() {
             return Ok(Vec::new());
         }
-        let replication = self.replication_factor.map_or(-1, i32::from);
+        let replication = self.kafka.replication_factor.map_or(-1, i32::from);
         let wanted: Vec<NewTopic<'_>> = topics
             .iter()
             .map(|topic| {
@@ -140,14 +136,14 @@ impl Admin {
             .client
             .create_topics(&wanted, &options())
             .await
-            .map_err(|error| KafkaFault::of(&error, "create topics", &self.servers))?;
+            .map_err(|error| KafkaFault::of(&error, "create topics", &self.kafka.bootstrap_servers))?;
         Ok(results
             .into_iter()
             .map(|result| match result {
                 Ok(name) => (name, Creation::Created),
                 Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => (name, Creation::Existed),
                 Err((name, code)) => {
-                    let fault = KafkaFault::of_code(code, &format!("create {name}"), &self.servers);
+                    let fault = KafkaFault::of_code(code, &format!("create {name}"), &self.kafka.bootstrap_servers);
                     (name, Creation::Failed(fault))
                 }
             })
@@ -179,10 +175,10 @@ impl Admin {
             .client
             .describe_configs(&specifiers, &options())
             .await
-            .map_err(|error| KafkaFault::of(&error, what, &self.servers))?;
+            .map_err(|error| KafkaFault::of(&error, what, &self.kafka.bootstrap_servers))?;
         let mut configs = BTreeMap::new();
         for resource in described {
-            let resource = resource.map_err(|code| KafkaFault::of_code(code, what, &self.servers))?;
+            let resource = resource.map_err(|code| KafkaFault::of_code(code, what, &self.kafka.bootstrap_servers))?;
             if let OwnedResourceSpecifier::Topic(name) = resource.specifier {
                 let entries = resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
                 configs.insert(name, entries.collect());

@@ -1,5 +1,7 @@
 //! Why a plain client (no transaction, no group) could not do what a person asked of it, with what to do about it.
 
+use super::settings;
+use crate::config;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// An error of the admin client, the groupless reader or the plain producer.
@@ -38,6 +40,19 @@ impl KafkaFault {
             Self::Setup(_) | Self::NoTopic(_) | Self::Denied { .. } | Self::TooLarge { .. } | Self::Failed { .. } => {
                 Disposition::Refuse
             }
+        }
+    }
+
+    /// Where nobody answered: looks for the reason, for a few seconds. A broker that refuses a password does not answer
+    /// either.
+    pub(super) fn explained(self, kafka: &config::Kafka) -> Self {
+        let Self::Unreachable { servers, detail } = self else { return self };
+        match settings::why_unreachable(kafka) {
+            Some((error, reason)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) => {
+                Self::Denied { what: format!("a connection to {servers}"), detail: reason }
+            }
+            Some((_, reason)) => Self::Unreachable { servers, detail: reason },
+            None => Self::Unreachable { servers, detail },
         }
     }
 

@@ -64,6 +64,8 @@ impl LogSettings {
             .set("group.id", &group_id)
             // The same slot is back without a rebalance; two of one slot and the older stops.
             .set("group.instance.id", &transactional_id)
+            // What the group's list of members shows: whoever is in it need not be fenced.
+            .set("client.id", &transactional_id)
             // Partition p of every input to the same member; no other assignor promises that.
             .set("partition.assignment.strategy", "range")
             .set("enable.auto.commit", "false")
@@ -121,6 +123,14 @@ pub struct KafkaLog {
 impl std::fmt::Debug for KafkaLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KafkaLog").field("slot", &self.settings.slot).finish_non_exhaustive()
+    }
+}
+
+impl Drop for KafkaLog {
+    /// Closing the client waits for an answer to its last rebalance. A worker that panics is dropped without having been
+    /// closed, and then the callback is the only one left to answer.
+    fn drop(&mut self) {
+        self.consumer.context().close();
     }
 }
 
@@ -323,6 +333,9 @@ impl Log for KafkaLog {
     }
 
     fn claim(&mut self, offsets: &[Offsets]) -> Result<(), TakeOver> {
+        // Captured before the commit, which proves it a member's: the client may lose its membership at any moment after,
+        // and would then give an empty one, which the broker accepts from anybody.
+        let group = self.consumer.group_metadata();
         if !offsets.is_empty() {
             let list = self.offsets(offsets);
             if let Err(error) = self.consumer.commit(&list, CommitMode::Sync) {
@@ -334,7 +347,7 @@ impl Log for KafkaLog {
                 return Err(TakeOver::Rebalanced);
             }
         }
-        self.group = self.consumer.group_metadata();
+        self.group = group;
         let partitions: Vec<i32> = offsets.iter().map(|one| one.partition).collect();
         let list = self.list(&partitions);
         self.consumer.resume(&list).map_err(|error| self.stop(&error))?;

@@ -4,6 +4,7 @@ pub mod admin;
 mod consumer;
 mod error;
 mod fault;
+pub mod group;
 mod log;
 pub mod produce;
 mod producer;
@@ -11,6 +12,9 @@ pub mod settings;
 pub mod tail;
 mod takeover;
 
+/// What every client is made from, under the name of what it describes: a module that talks to Kafka needs no other
+/// part of the configuration.
+pub use crate::config::Kafka as Connection;
 pub use fault::{Disposition, KafkaFault};
 pub use log::{KafkaLog, LogSettings};
 pub use producer::{Moment, TransactionalProducer};

@@ -10,9 +10,10 @@
 //! own flush waits in slices of 100 ms.
 
 use super::error::{Disposition, disposition, is_culprit};
+use super::settings::{log_error, log_line};
 use crate::worker::{Outcome, Outgoing};
 use rdkafka::client::ClientContext;
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
@@ -70,8 +71,12 @@ pub(crate) struct Context {
 }
 
 impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "producer");
+        log_error(&error, reason);
     }
 }
 

@@ -7,8 +7,10 @@
 use crate::config;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::KafkaError;
-use std::time::Duration;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// For one request to the brokers where a person waits for its answer.
 pub const REQUEST: Duration = Duration::from_secs(10);
@@ -99,6 +101,51 @@ pub fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
 pub fn log_error(error: &KafkaError, reason: &str) {
     tracing::warn!(target: "baton::kafka::client", "{error}: {reason}");
 }
+
+/// How long to look for the reason why no broker answers.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Why no broker can be reached: a request only says that none answered in time, while the client tells of a refused
+/// connection, an unknown host or a wrong password on the side. None if it says nothing either.
+#[must_use]
+pub fn why_unreachable(kafka: &config::Kafka) -> Option<(KafkaError, String)> {
+    let settings = reader(kafka, "probe", Isolation::Committed);
+    let consumer: BaseConsumer<Probe> = settings.create_with_context(Probe::default()).ok()?;
+    let deadline = Instant::now() + LOOK;
+    let mut found = None;
+    while Instant::now() < deadline {
+        // Errors come to the context; what polling gives back lacks their reason.
+        drop(consumer.poll(Duration::from_millis(100)));
+        let heard = consumer.context().heard.lock().unwrap_or_else(PoisonError::into_inner).take();
+        found = match (found, heard) {
+            (_, Some(heard)) if heard.0.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) => {
+                return Some(heard);
+            }
+            (None, heard) => heard,
+            (found, _) => found,
+        };
+    }
+    found
+}
+
+/// A client whose complaints are what is looked for.
+#[derive(Default)]
+struct Probe {
+    heard: Mutex<Option<(KafkaError, String)>>,
+}
+
+impl ClientContext for Probe {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // That all brokers are down only follows from what was said of each.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((error, reason.to_owned()));
+        }
+    }
+}
+
+impl rdkafka::consumer::ConsumerContext for Probe {}
 
 #[cfg(test)]
 mod tests {

@@ -65,6 +65,7 @@ pub struct Tail {
     /// Partitions not yet at their end, and where that is.
     ahead: BTreeMap<i32, i64>,
     said_end: bool,
+    whole: bool,
     progress: Instant,
 }
 
@@ -93,7 +94,7 @@ impl Tail {
                 .map_err(failed)
         };
         let (consumer, uncommitted) = (reader(Isolation::Committed)?, reader(Isolation::Uncommitted)?);
-        let all = partitions_of(&consumer, topic, &servers)?;
+        let all = partitions_of(&consumer, topic, &servers).map_err(|fault| fault.explained(kafka))?;
         let chosen: Vec<i32> = match partitions {
             Some(chosen) => chosen.iter().copied().filter(|partition| all.contains(partition)).collect(),
             None => all.into_iter().collect(),
@@ -103,7 +104,7 @@ impl Tail {
             _ => None,
         };
         let mut assignment = TopicPartitionList::with_capacity(chosen.len());
-        let mut ahead = BTreeMap::new();
+        let (mut ahead, mut whole) = (BTreeMap::new(), true);
         for partition in chosen {
             let (low, end) = uncommitted.fetch_watermarks(topic, partition, REQUEST).map_err(failed)?;
             let from = match start {
@@ -114,12 +115,19 @@ impl Tail {
                 Start::Since(_) => since.as_ref().and_then(|it| it.get(&partition).copied()).unwrap_or(end).max(low),
             };
             assignment.add_partition_offset(topic, partition, Offset::Offset(from)).map_err(failed)?;
+            whole &= from <= low;
             if from < end {
                 ahead.insert(partition, end);
             }
         }
         consumer.assign(&assignment).map_err(failed)?;
-        Ok(Self { consumer, topic: topic.to_owned(), servers, ahead, said_end: false, progress: Instant::now() })
+        Ok(Self { consumer, topic: topic.to_owned(), servers, ahead, said_end: false, whole, progress: Instant::now() })
+    }
+
+    /// Whether the reading began at the first record there is.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// The next record, or that there is none for now.
@@ -264,7 +272,7 @@ fn offsets_since(
         .collect())
 }
 
-fn owned(message: &BorrowedMessage<'_>) -> Tailed {
+pub(super) fn owned(message: &BorrowedMessage<'_>) -> Tailed {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
         headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
     });

@@ -28,6 +28,7 @@ fn stop(what: &str, error: &KafkaError) -> TakeOver {
 pub(crate) struct Predecessors {
     lookup: ClientConfig,
     producer: ClientConfig,
+    group_id: String,
     own: String,
 }
 
@@ -36,8 +37,8 @@ impl Predecessors {
         let mut lookup = settings.plain.clone();
         // Reads the last decided offsets of the group without waiting for pending ones, and without joining.
         lookup.set("group.id", &settings.group_id).set("isolation.level", "read_uncommitted");
-        let (producer, own) = (settings.producer.clone(), settings.transactional_id.clone());
-        Self { lookup, producer, own }
+        let (producer, group_id) = (settings.producer.clone(), settings.group_id.clone());
+        Self { lookup, producer, group_id, own: settings.transactional_id.clone() }
     }
 
     /// Ends the open transactions of whoever last decided an offset of these partitions.
@@ -45,8 +46,19 @@ impl Predecessors {
         let reader: BaseConsumer = self.lookup.create()?;
         let decided = reader.committed_offsets(list.clone(), REQUEST)?;
         let names = decided.elements();
-        let ids: BTreeSet<&str> = names.iter().map(|one| one.metadata()).filter(|id| !id.is_empty()).collect();
-        for id in ids.into_iter().filter(|id| *id != self.own) {
+        let mut ids: BTreeSet<&str> = names.iter().map(|one| one.metadata()).filter(|id| !id.is_empty()).collect();
+        ids.remove(self.own.as_str());
+        if ids.is_empty() {
+            return Ok(());
+        }
+        // Whoever is in the group lives, and gave these partitions back between two transactions: then it is the
+        // broker that is slow, and fencing would only disturb.
+        let groups = reader.fetch_group_list(Some(&self.group_id), REQUEST)?;
+        let members = groups.groups().iter().flat_map(|group| group.members());
+        for living in members.map(|member| member.client_id().to_owned()).collect::<BTreeSet<String>>() {
+            ids.remove(living.as_str());
+        }
+        for id in ids {
             tracing::info!(transactional_id = id, "ending the open transaction of the worker that was here before");
             let mut config = self.producer.clone();
             config.set("transactional.id", id);

@@ -1,4 +1,4 @@
-use crate::workflow::{Input, Reason, Timestamp};
+use crate::workflow::{Input, Position, Reason, Timestamp};
 use std::sync::Arc;
 
 /// How many input topics there are; an input's number indexes offsets.
@@ -33,10 +33,29 @@ pub enum What {
     Forwarded {
         to: i32,
     },
+    /// Its home is another partition too, but on the way there it would outgrow its topic: a note goes in its stead.
+    Outgrown(Box<Note>),
+    /// What a note says at home of a task that is a dead letter where it arrived: whoever waits for it is told.
+    RefusedElsewhere {
+        refusal: Refusal,
+        at: Position,
+    },
     /// Only the offset moves: what it said is told by another arrival of the batch.
     Skipped,
     /// A finished task's window closed: every part of it is deleted.
     Forget,
+}
+
+/// What goes home in the stead of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    pub to: i32,
+    /// What counts of it, encoded; none where nothing does.
+    pub value: Option<Vec<u8>>,
+    /// Why something is missing; none if nothing that counts is.
+    pub why: Option<(Reason, String)>,
+    /// Whether the record itself is a dead letter where it arrived, for that reason.
+    pub is_dead: bool,
 }
 
 /// Why a record was not taken.

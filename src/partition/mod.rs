@@ -20,7 +20,7 @@ mod staged;
 mod tests;
 mod view;
 
-pub use arrival::{Arrival, INPUTS, Refusal, Source, What};
+pub use arrival::{Arrival, INPUTS, Note, Refusal, Source, What};
 pub use committed::{Kept, Partition, Receipt, Window};
 pub use output::{AssignmentOut, CompletionOut, CompletionStep, Ending, FactsOut, Output, TaskRef};
 pub use restore::{Part, PartKey, RestoreError, Restorer};

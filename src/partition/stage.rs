@@ -5,8 +5,8 @@ use super::{
     Partition, Planned, Receipt, Refusal, Source, Staged, Tally, TaskRef, What,
 };
 use crate::workflow::{
-    Event, Fact, Input, Outcome, Payload, Phase, Reason, Rejection, Step, TaskEnd, Timestamp, Usage, Workflow, World,
-    decided, outstanding,
+    Event, Fact, Input, Outcome, Payload, Phase, Position, Reason, Rejection, Step, TaskEnd, Timestamp, Usage,
+    Workflow, World, decided, outstanding,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,8 +40,20 @@ impl Partition {
                     let draft = self.draft(&mut drafts, &arrival.task_id, origin);
                     self.input(&mut staged, draft, origin, arrival, input, world, clock);
                 }
-                What::Refused(refusal) => self.refuse(&mut staged, &drafts, origin, arrival, refusal, None, clock),
+                What::Refused(refusal) => self.refuse(&mut staged, &drafts, origin, arrival, refusal, clock),
                 What::Forwarded { .. } => tally(&mut staged, arrival).forwarded += 1,
+                What::Outgrown(note) => match &note.why {
+                    Some((reason, detail)) if note.is_dead => {
+                        dead(&mut staged, arrival, origin, *reason, detail.clone())
+                    }
+                    _ => tally(&mut staged, arrival).forwarded += 1,
+                },
+                What::RefusedElsewhere { refusal, at } => {
+                    tally(&mut staged, arrival).accepted += 1;
+                    if !self.is_in_use(&drafts, &arrival.task_id) {
+                        reject(&mut staged, origin, arrival, refusal, None, *at, clock);
+                    }
+                }
                 What::Skipped => {}
                 What::Forget => {
                     let draft = self.draft(&mut drafts, &arrival.task_id, origin);
@@ -98,13 +110,12 @@ impl Partition {
             Err(Rejection::Impossible(detail)) => staged.counts.faults.push(detail),
             Err(Rejection::Refused { code, message }) => {
                 let refusal = Refusal { reason: Reason::Invalid, detail: message, is_task: true };
-                reject(staged, origin, arrival, &refusal, Some(code), self.number, clock);
+                reject(staged, origin, arrival, &refusal, Some(code), self.place(arrival), clock);
                 dead(staged, arrival, origin, refusal.reason, refusal.detail);
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one call, and each is needed")]
     fn refuse(
         &self,
         staged: &mut Staged,
@@ -112,15 +123,21 @@ impl Partition {
         origin: usize,
         arrival: &Arrival,
         refusal: &Refusal,
-        code: Option<&'static str>,
         clock: Timestamp,
     ) {
-        let in_use = self.tasks.contains_key(&arrival.task_id)
-            || drafts.get(&arrival.task_id).is_some_and(|draft| draft.workflow.is_known());
-        if refusal.is_task && !arrival.task_id.is_empty() && !in_use {
-            reject(staged, origin, arrival, refusal, code, self.number, clock);
+        if refusal.is_task && !arrival.task_id.is_empty() && !self.is_in_use(drafts, &arrival.task_id) {
+            reject(staged, origin, arrival, refusal, None, self.place(arrival), clock);
         }
         dead(staged, arrival, origin, refusal.reason, refusal.detail.clone());
+    }
+
+    fn is_in_use(&self, drafts: &BTreeMap<Arc<str>, Draft>, task_id: &Arc<str>) -> bool {
+        self.tasks.contains_key(task_id) || drafts.get(task_id).is_some_and(|draft| draft.workflow.is_known())
+    }
+
+    /// Where the arrival's record lies.
+    fn place(&self, arrival: &Arrival) -> Position {
+        Position { partition: self.number, offset: arrival.source.map_or(0, |source| source.offset) }
     }
 }
 
@@ -133,17 +150,18 @@ fn dead(staged: &mut Staged, arrival: &Arrival, origin: usize, reason: Reason, d
     staged.dead.push(Dead { origin, reason, detail });
 }
 
-/// Tells whoever waits for a refused task that it is over.
+/// Tells whoever waits for a refused task that it is over; `place` is its record's.
 fn reject(
     staged: &mut Staged,
     origin: usize,
     arrival: &Arrival,
     refusal: &Refusal,
     code: Option<&'static str>,
-    partition: i32,
+    place: Position,
     clock: Timestamp,
 ) {
-    let Some(Source { input, offset }) = arrival.source else { return };
+    let Some(Source { input, .. }) = arrival.source else { return };
+    let Position { partition, offset } = place;
     let task = TaskRef { task_id: Arc::clone(&arrival.task_id), accepted: Default::default(), traceparent: None };
     let completion = CompletionOut {
         task,

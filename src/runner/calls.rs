@@ -2,7 +2,8 @@
 
 use super::TaskKey;
 use crate::llm::{Ask, Card, Llm};
-use crate::workflow::{Answer, Timestamp, Workflow};
+use crate::telemetry::spans;
+use crate::workflow::{Answer, Timestamp, Usage, Workflow};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -10,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
+use tracing::Instrument;
 
 /// What the LLM is told of the agents in a set, in the set's order; who is not registered any more is left out.
 pub type CardsOf = Arc<dyn Fn(&[String]) -> Vec<Card> + Send + Sync>;
@@ -69,7 +71,9 @@ impl Calls {
             return;
         };
         let (set, workflow) = (Arc::clone(set), Arc::clone(workflow));
-        let call = asker.runtime.clone().spawn(async move {
+        let runtime = asker.runtime.clone();
+        let span = spans::decision(&id.1, question, workflow.traceparent.as_deref());
+        let call = async move {
             let ask = question_of(&asker, &id.1, question, &set, offers_done, deadline, &workflow);
             let turn = tokio::time::timeout_at(ask.deadline, asker.turns.acquire()).await;
             let answer = match turn {
@@ -77,10 +81,12 @@ impl Calls {
                 Err(_) => unanswered("timeout"),
             };
             (asker.observe)(&answer);
+            observe(&answer);
             // The worker is gone: the call is owed in state, its next owner makes it.
             let _ = sent.send((id, question, Arc::new(answer)));
             wake();
-        });
+        };
+        let call = runtime.spawn(call.instrument(span));
         self.running.insert((key.clone(), question), call.abort_handle());
     }
 
@@ -95,6 +101,15 @@ impl Calls {
         self.running.remove(&(done.0.clone(), done.1));
         Some(done)
     }
+}
+
+/// Tells the span of the call under way what it came to.
+fn observe(answer: &Answer) {
+    let span = tracing::Span::current();
+    let tokens = |of: fn(&Usage) -> i64| answer.attempts.iter().map(|attempt| of(&attempt.usage)).sum::<i64>();
+    span.record("baton.calls", answer.attempts.len());
+    span.record("gen_ai.usage.input_tokens", tokens(|usage| usage.input_tokens));
+    span.record("gen_ai.usage.output_tokens", tokens(|usage| usage.output_tokens));
 }
 
 fn unanswered(code: &str) -> Answer {

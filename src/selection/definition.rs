@@ -114,7 +114,8 @@ impl Definition {
     }
 
     fn faults_in_texts(&self, faults: &mut Vec<String>) {
-        too_long(faults, "description", &self.description, bounds::DESCRIPTION);
+        // The choice goes by it: an agent that does not say what it does cannot be chosen for it.
+        blank_or_long(faults, "description", &self.description, bounds::DESCRIPTION);
         too_many(faults, "capabilities", self.capabilities.len(), bounds::CAPABILITIES);
         for (i, capability) in self.capabilities.iter().enumerate() {
             blank_or_long(faults, &format!("capabilities[{i}]"), capability, bounds::CAPABILITY);

@@ -3,7 +3,7 @@
 //! A bad definition stays in the registry with its fault. One whose contract's name cannot be looked up now is not
 //! eligible until it can. Topics are created here, outside any transaction, and never deleted.
 
-use super::definition;
+use crate::agent::definition;
 use crate::config::Config;
 use crate::contract::{
     AgentDefinition, Codec, ContractNames, Definition, DefinitionRecord, RawRecord, RecordKind, Registry, TopicSpec,

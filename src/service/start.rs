@@ -99,7 +99,8 @@ async fn topics(config: &Config, admin: &Admin) -> anyhow::Result<Result<(i32, T
         spec.map_or(1 << 20, |spec| spec.max_message_bytes as usize)
     };
     let others = ["routing-decisions", "task-events", "task-state"].map(limit).into_iter().min().unwrap_or(1 << 20);
-    Ok(Ok((count, TopicLimits { assignments: limit("assignments"), others })))
+    let inputs = limit("tasks").min(limit("agent-status"));
+    Ok(Ok((count, TopicLimits { inputs, assignments: limit("assignments"), others })))
 }
 
 /// The ids of all schemas we write; else what is waited for.

@@ -6,8 +6,8 @@
 mod health;
 mod log;
 mod metrics;
-pub mod names;
 mod otlp;
+pub mod spans;
 
 pub use health::Health;
 pub use log::{Format, Guard, Setup, init};

@@ -7,8 +7,16 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData, SpanExporter};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
+
+static ON: AtomicBool = AtomicBool::new(false);
+
+/// Whether spans are exported: only then is it worth reading the contexts they belong to.
+pub(super) fn is_on() -> bool {
+    ON.load(Ordering::Relaxed)
+}
 
 /// The tracer, and what flushes it; none if no endpoint is set.
 pub(super) fn tracer(runtime: &Handle) -> anyhow::Result<Option<(SdkTracer, SdkTracerProvider)>> {
@@ -21,6 +29,7 @@ pub(super) fn tracer(runtime: &Handle) -> anyhow::Result<Option<(SdkTracer, SdkT
     let exporter =
         opentelemetry_otlp::SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
     let provider = provider(exporter, runtime, !set("OTEL_SERVICE_NAME"));
+    ON.store(true, Ordering::Relaxed);
     Ok(Some((provider.tracer("baton"), provider)))
 }
 

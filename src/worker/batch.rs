@@ -1,4 +1,5 @@
 use super::{Record, Returned};
+use crate::contract::TRACEPARENT;
 use crate::partition::{Arrival, Refusal, What};
 use crate::workflow::{Input, Reason, Timestamp};
 use std::collections::BTreeMap;
@@ -25,6 +26,12 @@ impl Batch {
 
     pub(super) fn is_empty(&self) -> bool {
         self.shares.is_empty()
+    }
+
+    /// Trace contexts that came with the records.
+    pub(super) fn traceparents(&self) -> impl Iterator<Item = &str> {
+        let records = self.shares.values().flat_map(|share| share.records.iter().flatten());
+        records.filter_map(|record| record.header(TRACEPARENT))
     }
 
     pub(super) fn push(&mut self, partition: i32, arrival: Arrival, record: Option<Record>) {

@@ -2,15 +2,13 @@
 
 use super::batch::Batch;
 use super::run::now;
-use super::settings::{ABORTS_BEFORE_GIVING_UP, ABORTS_BEFORE_SPLIT, BACK_OFF};
+use super::settings::{ABORTS_BEFORE_GIVING_UP, ABORTS_BEFORE_SPLIT, BACK_OFF, RECORD_OVERHEAD};
 use super::{Log, Offsets, Outcome, Outgoing, Runner, Stop, Worker};
-use crate::partition::{Ending, Output, Staged, View};
+use crate::partition::{Ending, Output, Staged, View, What};
+use crate::telemetry::spans;
 use crate::workflow::{SettledBy, Timestamp};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Room for what the client and the broker add to a record.
-const RECORD_OVERHEAD: usize = 512;
 
 /// What one transaction is to hold, encoded.
 struct Prepared {
@@ -52,7 +50,10 @@ impl<L: Log, R: Runner> Worker<L, R> {
                 }
             };
             let started = Instant::now();
-            match self.log.transact(&prepared.records, &prepared.offsets) {
+            let span = spans::transaction(batch.len(), prepared.records.len(), batch.traceparents());
+            let outcome = span.in_scope(|| self.log.transact(&prepared.records, &prepared.offsets));
+            span.record("baton.outcome", outcome.name());
+            match outcome {
                 Outcome::Committed => {
                     self.metrics.transaction_seconds.observe(started.elapsed().as_secs_f64());
                     #[allow(clippy::cast_precision_loss, reason = "a batch is far below 2^52")]
@@ -127,9 +128,14 @@ impl<L: Log, R: Runner> Worker<L, R> {
             let share = &batch.shares[number];
             self.encode(*number, staged, base, overhead, &mut records)?;
             for (index, arrival) in share.arrivals.iter().enumerate() {
-                if let (crate::partition::What::Forwarded { to }, Some(record)) = (&arrival.what, &share.records[index])
-                {
-                    records.push(self.encoder.forward(record, *to, base + index));
+                match (&arrival.what, &share.records[index]) {
+                    (What::Forwarded { to }, Some(record)) => {
+                        records.push(self.encoder.forward(record, *to, base + index));
+                    }
+                    (What::Outgrown(note), Some(record)) => {
+                        records.push(self.encoder.note(record, &arrival.task_id, note, base + index));
+                    }
+                    _ => {}
                 }
             }
             for dead in &staged.dead {

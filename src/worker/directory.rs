@@ -1,6 +1,7 @@
 //! The agents as this worker may use them: the table, and which assignment topics its client knows.
 
 use super::Log;
+use crate::contract::assignment_topic;
 use crate::selection::{Availability, Registry};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -91,8 +92,4 @@ impl Directory {
         self.complete = false;
         self.looked = None;
     }
-}
-
-pub(super) fn assignment_topic(prefix: &str, topic_name: &str) -> String {
-    format!("{prefix}.assignments.{topic_name}")
 }

@@ -1,13 +1,12 @@
 //! From what was staged to records: the core's words become the contract's.
 
-use super::directory::assignment_topic;
 use super::snapshot::signed;
 use super::{Outgoing, Record, Settings};
 use crate::contract::{
     self as wire, Assignment, Attempt, Candidate, Codec, CompletedStep, Completion, ContextItem, FactType,
-    RoutingDecision, TaskEvents, WireRecord, home_partition, rfc3339,
+    RoutingDecision, TaskEvents, WireRecord, assignment_topic, home_partition, rfc3339,
 };
-use crate::partition::{AssignmentOut, CompletionOut, Dead, Ending, FactsOut, Output, Part, PartKey, TaskRef};
+use crate::partition::{AssignmentOut, CompletionOut, Dead, Ending, FactsOut, Note, Output, Part, PartKey, TaskRef};
 use crate::workflow::{AssignmentId, Choice, Decision, Event, Fact, Outcome, TimerKind, Timestamp};
 use serde_json::json;
 use std::borrow::Cow;
@@ -155,6 +154,26 @@ impl Encoder {
             partition: to,
             key: record.key.clone(),
             value: record.value.clone(),
+            headers,
+            timestamp: Some(record.timestamp),
+            origin,
+        }
+    }
+
+    /// What goes home of a record that would outgrow its topic on the way.
+    pub(super) fn note(&self, record: &Record, task_id: &str, note: &Note, origin: usize) -> Outgoing {
+        let arrived = wire::arrived(record.partition, record.offset);
+        let mut headers = vec![(wire::ARRIVED.into(), Some(arrived.into_bytes()))];
+        if let Some((reason, detail)) = &note.why {
+            headers.push((wire::OUTGROWN.into(), Some(format!("{reason} {detail}").into_bytes())));
+        }
+        let trace = record.header(wire::TRACEPARENT).filter(|trace| wire::is_traceparent(trace));
+        headers.extend(trace.map(|trace| (wire::TRACEPARENT.into(), Some(trace.as_bytes().to_vec()))));
+        Outgoing {
+            topic: Arc::clone(&self.inputs[record.input]),
+            partition: note.to,
+            key: Some(task_id.as_bytes().to_vec()),
+            value: note.value.clone(),
             headers,
             timestamp: Some(record.timestamp),
             origin,
@@ -347,7 +366,7 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
             }
         }
         Fact::StepAccepted { step_id, .. } => of_step(FactType::StepAccepted, step_id),
-        Fact::StepProgressed { step_id, progress, message } => {
+        Fact::StepProgressed { step_id, progress, message, .. } => {
             let detail = json!({"progress": progress, "message": message}).to_string();
             wire::Fact { detail: Some(detail), ..of_step(FactType::StepProgressed, step_id) }
         }

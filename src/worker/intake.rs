@@ -5,11 +5,12 @@
 
 use super::Record;
 use super::encode::Encoder;
+use super::settings::RECORD_OVERHEAD;
 use crate::contract::{
-    ARRIVED, Contract, ContractNames, IngressLimits, NameLookup, RawRecord, TRACEPARENT, TaskDraft, Undecided,
-    is_traceparent,
+    ARRIVED, Contract, ContractNames, IngressLimits, NameLookup, OUTGROWN, RawRecord, TRACEPARENT, TaskDraft,
+    Undecided, arrived_from, check_task_id, is_traceparent,
 };
-use crate::partition::{Arrival, Refusal, Source, What};
+use crate::partition::{Arrival, Note, Refusal, Source, What};
 use crate::selection::CompiledSchema;
 use crate::workflow::{Input, Payload, Position, Reason, Submission, Task, Timestamp};
 use rustc_hash::FxHashMap;
@@ -38,6 +39,8 @@ pub(super) struct Intake {
     names: Arc<ContractNames>,
     lookups: Box<dyn Lookups>,
     limits: IngressLimits,
+    /// Bytes that a record on its way home may have.
+    record_bytes: usize,
     /// Records that wait, by input and partition.
     held: BTreeMap<(usize, i32), Held>,
     /// Schemas that tasks brought, by their text.
@@ -60,11 +63,17 @@ impl std::fmt::Debug for Intake {
 }
 
 impl Intake {
-    pub(super) fn new(names: Arc<ContractNames>, lookups: Box<dyn Lookups>, payload_bytes: usize) -> Self {
+    pub(super) fn new(
+        names: Arc<ContractNames>,
+        lookups: Box<dyn Lookups>,
+        payload_bytes: usize,
+        record_bytes: usize,
+    ) -> Self {
         Self {
             names,
             lookups,
             limits: IngressLimits { payload_bytes },
+            record_bytes,
             held: BTreeMap::new(),
             compiled: RefCell::default(),
         }
@@ -148,6 +157,10 @@ impl Intake {
         let arrival = |task_id: Arc<str>, what| Arrival { task_id, what, source, at };
         let refused =
             |reason, detail: String| What::Refused(Refusal { reason, detail, is_task: record.input == TASKS });
+        if let Some((task_id, what)) = noted(encoder, record) {
+            return Ok(arrival(task_id, what));
+        }
+        let mut in_short = None;
         let (task_id, what) = match record.input {
             TASKS => match encoder.codec.decode_task(&raw) {
                 Ok(ingress) => (ingress.task_id, self.task(record, ingress.draft)?),
@@ -158,10 +171,14 @@ impl Intake {
             },
             _ => match encoder.codec.decode_report(&raw) {
                 Ok(ingress) => {
+                    if self.outgrows(record) {
+                        let report = ingress.draft.in_short(&self.limits);
+                        in_short = report.map(|report| encoder.codec.encode(&report));
+                    }
                     let what = match ingress.draft.check(&self.limits) {
                         Ok(checked) => What::Input(Input::Reported {
                             report: Arc::new(checked.report),
-                            too_large: checked.too_large,
+                            too_large: checked.too_large.or_else(|| outgrown(record).map(|(_, detail)| detail)),
                         }),
                         Err(refusal) => refused(refusal.reason, refusal.detail),
                     };
@@ -176,15 +193,47 @@ impl Intake {
         let home = encoder.home(&task_id);
         let what = match (home == record.partition, raw.arrived) {
             (true, _) => what,
+            (false, None) if self.outgrows(record) => self.note(record, home, what, in_short),
             (false, None) => What::Forwarded { to: home },
-            (false, Some(arrived)) => refused(
-                Reason::Misrouted,
-                format!(
+            // Here nobody can know whether the id is in use at its home, so nobody is told that the task is over.
+            (false, Some(arrived)) => What::Refused(Refusal {
+                reason: Reason::Misrouted,
+                detail: format!(
                     "it was sent home from {arrived} and is still not on partition {home}: did the partition count change?"
                 ),
-            ),
+                is_task: false,
+            }),
         };
         Ok(arrival(task_id.into(), what))
+    }
+
+    /// Whether the record with one header more could be over its topic's limit.
+    fn outgrows(&self, record: &Record) -> bool {
+        let headers = record.headers.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
+        let content = [&record.key, &record.value].into_iter().flatten().map(Vec::len);
+        headers.chain(content).sum::<usize>() + RECORD_OVERHEAD > self.record_bytes
+    }
+
+    /// What is to be done about a record that cannot go home as it is: what counts of a report goes, a task is a dead
+    /// letter here, and its home is told.
+    fn note(&self, record: &Record, to: i32, what: What, in_short: Option<Vec<u8>>) -> What {
+        let bytes = record.value.as_ref().map_or(0, Vec::len);
+        let (value, why, is_dead) = match what {
+            What::Refused(refusal) if refusal.is_task => (None, Some((refusal.reason, refusal.detail)), true),
+            What::Input(Input::Reported { too_large, .. }) => {
+                (in_short, too_large.map(|detail| (Reason::TooLarge, detail)), false)
+            }
+            What::Input(_) => {
+                let limit = self.record_bytes;
+                let detail = format!(
+                    "the record: with {bytes} bytes it does not fit through {limit} on its way home to partition {to}; \
+                     send less, or use the partitioner murmur2_random"
+                );
+                (None, Some((Reason::TooLarge, detail)), true)
+            }
+            refused => return refused,
+        };
+        What::Outgrown(Box::new(Note { to, value, why, is_dead }))
     }
 
     fn task(&self, record: &Record, draft: TaskDraft) -> Result<What, Need> {
@@ -244,4 +293,27 @@ impl Intake {
             }
         }
     }
+}
+
+/// What a note says of a record that could not come home itself.
+fn outgrown(record: &Record) -> Option<(Reason, String)> {
+    record.header(ARRIVED)?;
+    let (reason, detail) = record.header(OUTGROWN)?.split_once(' ')?;
+    let reason = Reason::ALL.into_iter().find(|known| known.as_str() == reason)?;
+    Some((reason, detail.to_owned()))
+}
+
+/// A note about a task, at home. It has no value, so whatever else comes under its headers is judged as it is.
+fn noted(encoder: &Encoder, record: &Record) -> Option<(Arc<str>, What)> {
+    if record.input != TASKS || record.value.is_some() {
+        return None;
+    }
+    let (reason, detail) = outgrown(record)?;
+    let (partition, offset) = arrived_from(record.header(ARRIVED)?)?;
+    let task_id = std::str::from_utf8(record.key.as_deref()?).ok()?;
+    if check_task_id(task_id).is_err() || encoder.home(task_id) != record.partition {
+        return None;
+    }
+    let refusal = Refusal { reason, detail, is_task: true };
+    Some((task_id.into(), What::RefusedElsewhere { refusal, at: Position { partition, offset } }))
 }

@@ -65,6 +65,18 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// One word, for telemetry.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::Aborted { .. } => "aborted",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+}
+
 /// What the group decided about this member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rebalance {

@@ -127,7 +127,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             restored: BTreeMap::new(),
             parked: BTreeMap::new(),
             unclaimed: None,
-            intake: Intake::new(names, lookups, settings.payload_bytes),
+            intake: Intake::new(names, lookups, settings.payload_bytes, settings.limits.inputs),
             backlog: Vec::new(),
             counters: [metrics.inputs("tasks"), metrics.inputs("agent-status")],
             metrics,

@@ -27,11 +27,15 @@ pub struct Settings {
 /// The largest record each kind of topic takes, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct TopicLimits {
+    /// The least of the inputs'.
+    pub inputs: usize,
     pub assignments: usize,
     /// Events, decisions, snapshots: the least of theirs.
     pub others: usize,
 }
 
+/// Room for what the client and the broker add to a record.
+pub(super) const RECORD_OVERHEAD: usize = 512;
 /// Idle, the loop looks around this often; whatever happens wakes it at once.
 pub(super) const IDLE: Duration = Duration::from_millis(100);
 /// A change of the registry is looked at by waiting steps at most this often.

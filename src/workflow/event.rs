@@ -32,6 +32,8 @@ pub enum Fact {
     },
     StepProgressed {
         step_id: Arc<str>,
+        /// Whoever says that work goes on is not silent: the time to the next word begins anew.
+        done_by: Timestamp,
         progress: Option<f64>,
         message: Option<String>,
     },
@@ -94,7 +96,7 @@ pub struct Decision {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assigned {
     pub step_id: Arc<str>,
-    pub chosen: Chosen,
+    pub chosen: Arc<Chosen>,
     pub attempt: u32,
     pub by_contract: bool,
     pub accept_by: Timestamp,

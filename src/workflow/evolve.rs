@@ -38,8 +38,9 @@ pub fn evolve(workflow: &mut Workflow, event: &Event) {
                 step.progress_at = Some(event.at);
             }
         }
-        Fact::StepProgressed { step_id, .. } => {
+        Fact::StepProgressed { step_id, done_by, .. } => {
             if let Some(step) = step_mut(workflow, step_id) {
+                step.status = StepStatus::Accepted { done_by: *done_by };
                 step.progress_at = Some(event.at);
             }
         }

@@ -13,15 +13,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("partition", &["workflow", "selection"]),
     ("contract", &["workflow"]),
     ("llm", &["workflow", "telemetry"]),
-    ("deadletter", &["contract", "workflow"]),
     ("kafka", &["telemetry", "config", "worker"]),
-    ("worker", &["workflow", "partition", "selection", "contract", "deadletter", "telemetry"]),
-    ("runner", &["worker", "llm", "workflow"]),
-    ("agent", &["contract", "kafka"]),
+    ("worker", &["workflow", "partition", "selection", "contract", "telemetry"]),
+    ("runner", &["worker", "llm", "workflow", "telemetry"]),
+    ("agent", &["contract", "kafka", "selection"]),
     ("http", &["telemetry"]),
     ("config", &[]),
     ("telemetry", &[]),
-    ("cli", &["config", "contract", "kafka", "agent", "deadletter", "service", "selection"]),
+    ("cli", &["config", "contract", "kafka", "agent", "service", "selection"]),
 ];
 const ROOT: &str = "service";
 

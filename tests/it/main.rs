@@ -3,6 +3,9 @@
 #![allow(dead_code, unused_imports, reason = "the harness is whole before all of its users are")]
 
 mod arrows;
+mod e2e;
+mod exactly_once;
 mod harness;
 mod python_agent;
+mod rust_agent;
 mod support;

@@ -199,7 +199,7 @@ fn repository() -> &'static Path {
 
 /// The interpreter that has the example's packages: `BATON_TEST_PYTHON`, else `target/venv`.
 #[track_caller]
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let own = repository().join("target/venv/bin/python");
     let python = std::env::var_os("BATON_TEST_PYTHON").map_or(own, PathBuf::from);
     let has = Command::new(&python).args(["-c", "import confluent_kafka, fastavro, httpx"]).output();

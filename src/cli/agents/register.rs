@@ -1,17 +1,17 @@
 //! `baton agents register`: every definition is checked before any is sent.
 
 use super::table::Table;
+use crate::agent::definition::compile;
 use crate::cli::Done;
 use crate::cli::context::{Context, WrongUse};
 use crate::cli::output;
 use crate::contract::{
     CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TYPE, CONTENT_TYPE, Codec, ContractNames, Definition, RawRecord, RecordKind,
-    TopicSpec, assignment_topic, topic_name,
+    TopicSpec, assignment_topic,
 };
 use crate::kafka::admin::{self, Admin};
 use crate::kafka::produce::{Outgoing, PlainProducer};
-use crate::selection::same_name;
-use crate::service::definition::compile;
+use crate::selection::{Version, same_name, topic_name};
 use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -104,7 +104,7 @@ impl<'de> Deserialize<'de> for OneOrMany<'de> {
     }
 }
 
-/// The key it belongs under; empty where name or version are not taken, which the checks then say.
+/// The key it belongs under; empty where name or version cannot be read, which the checks then say.
 fn key_of(json: &str) -> String {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -117,7 +117,8 @@ fn key_of(json: &str) -> String {
         "1.0.0".to_owned()
     }
     let named = serde_json::from_str::<Named>(json).ok();
-    named.and_then(|named| topic_name(&named.agent_name, &named.version).ok()).unwrap_or_default()
+    let key = |named: Named| Some(topic_name(&named.agent_name, Version::parse(&named.version)?.major));
+    named.and_then(key).unwrap_or_default()
 }
 
 fn decode(codec: &Codec, key: &str, json: &str) -> Result<Box<crate::contract::AgentDefinition>, String> {
@@ -207,7 +208,7 @@ mod tests {
     #[test]
     fn the_key_is_the_topic_name_of_name_and_version() {
         assert_eq!(key_of("{\"agentName\":\"Lead Scorer\",\"version\":\"2.1.0\"}"), "lead-scorer.v2");
-        assert_eq!(key_of("{\"agentName\":\"NONE\"}"), "");
+        assert_eq!(key_of("{\"agentName\":\"a\",\"version\":\"new\"}"), "");
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The table of agents as its topic has it, each definition checked, with the last heartbeats.
 
+use crate::agent::definition::compile;
 use crate::cli::context::Context;
 use crate::cli::records::{Records, raw};
 use crate::contract::{AgentDefinition, AgentHeartbeat, Codec, ContractNames, Definition, Undecided};
 use crate::kafka::tail::Start;
 use crate::selection::{Agent, same_name};
-use crate::service::definition::compile;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -35,8 +35,16 @@ pub(super) async fn check(llm: &Llm, report: &mut Report) {
     }
 }
 
+/// The innermost cause: the outer ones only say that a request failed.
+fn said(error: reqwest::Error) -> String {
+    let mut cause: &dyn Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
 async fn ask(provider: &Provider) -> Result<StatusCode, String> {
-    let said = |error: reqwest::Error| error.source().map_or_else(|| error.to_string(), ToString::to_string);
     let client = reqwest::Client::builder().timeout(PATIENCE).build().map_err(said)?;
     let base = provider.base_url.trim_end_matches('/');
     let key = provider.api_key.as_ref().map(crate::config::Secret::reveal);

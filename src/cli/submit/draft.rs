@@ -19,6 +19,8 @@ use std::path::Path;
 pub(super) struct Draft {
     pub(super) task_id: String,
     pub(super) json: String,
+    /// Whether the id was given, and so may have been used before.
+    pub(super) given: bool,
 }
 
 #[derive(Debug, Default)]
@@ -143,7 +145,8 @@ impl Checker {
             .filter(|(name, _)| !given.contains_key(*name))
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
-        if !given.contains_key("taskId") {
+        let has_id = given.contains_key("taskId");
+        if !has_id {
             added.insert("taskId".to_owned(), json!(new_id()));
         }
         let json = with_fields(line, &added, given.is_empty());
@@ -152,7 +155,7 @@ impl Checker {
                 Some(first) => self.found.faults.push(format!(
                     "{place}: taskId: {task_id:?} is also that of {first}; give each task its own, or none"
                 )),
-                None => self.found.drafts.push(Draft { task_id, json }),
+                None => self.found.drafts.push(Draft { task_id, json, given: has_id }),
             },
             Err(problem) => self.found.faults.push(format!("{place}: {problem}")),
         }
@@ -212,7 +215,10 @@ mod tests {
     #[test]
     fn a_line_goes_out_as_it_came_in() {
         let line = r#"{"taskId":"a","objective":"x","input":{"n":1.000000000000000000001}}"#;
-        assert_eq!(checked(line, json!({})).drafts, [Draft { task_id: "a".to_owned(), json: line.to_owned() }]);
+        assert_eq!(
+            checked(line, json!({})).drafts,
+            [Draft { task_id: "a".to_owned(), json: line.to_owned(), given: true }]
+        );
     }
 
     #[test]

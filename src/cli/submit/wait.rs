@@ -1,118 +1,189 @@
 //! Follows the completions of the tasks just handed in.
+//!
+//! An id that was given may have been used before. The same task once more changes nothing, so that no completion comes:
+//! then the earlier one is the answer. Another task under that id is a dead letter, and what comes for the id is not ours.
 
 use super::draft::Draft;
 use crate::cli::Done;
 use crate::cli::args::SubmitArgs;
 use crate::cli::context::Context;
 use crate::cli::output::{self, Format};
-use crate::cli::records::Records;
+use crate::cli::records::{Records, header};
+use crate::contract::{DLQ_DETAIL, DLQ_REASON, Reason};
 use crate::kafka::KafkaFault;
 use crate::kafka::tail::{Next, Start, Tail, Tailed};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Where nobody watches, progress is a line at most this often.
 const SAY_EVERY: Duration = Duration::from_secs(5);
+/// A task that had ended before and shows no sign of being worked on for this long will not be: it was the same once more.
+const SIGN: Duration = Duration::from_secs(10);
+
+/// What comes of one of our tasks.
+enum News {
+    Completion(Tailed),
+    /// It is worked on.
+    Sign(String),
+    /// The id is in use by another task.
+    Refused(String, String),
+    /// A reader cannot go on.
+    Broken(KafkaFault),
+}
 
 pub(super) struct Waiter<'a> {
     records: Records<'a>,
-    tail: Tail,
     ids: Vec<String>,
-    /// What had ended under the same id before, should this be the same task once more: then no other completion comes.
-    earlier: Option<Value>,
+    news: mpsc::Receiver<News>,
+    readers: Vec<JoinHandle<()>>,
+    /// What had ended under the same id before.
+    earlier: BTreeMap<String, Value>,
 }
 
 impl<'a> Waiter<'a> {
-    /// `given`: whether the id was chosen by the caller and so may have been used before.
-    pub(super) async fn open(context: &'a Context, drafts: &[Draft], given: bool) -> anyhow::Result<Self> {
+    /// To be opened before anything is sent.
+    pub(super) async fn open(context: &'a Context, drafts: &[Draft]) -> anyhow::Result<Self> {
         let records = Records::new(context)?;
-        let (kafka, topic) = (context.config.kafka.clone(), context.topic("completions"));
-        let tail = tokio::task::spawn_blocking(move || Tail::open(&kafka, &topic, None, Start::End)).await??;
         let ids: Vec<String> = drafts.iter().map(|draft| draft.task_id.clone()).collect();
-        let earlier = match ids.first() {
-            Some(id) if given => records.of_task("completions", id).await?.pop().map(|shown| shown.value),
-            _ => None,
-        };
-        Ok(Self { records, tail, ids, earlier })
+        let given: BTreeSet<Vec<u8>> =
+            drafts.iter().filter(|draft| draft.given).map(|draft| draft.task_id.clone().into_bytes()).collect();
+        let mut earlier = BTreeMap::new();
+        if !given.is_empty() {
+            let wanted = given.clone();
+            let of_given = move |record: &Tailed| record.key.as_ref().is_some_and(|key| wanted.contains(key));
+            for shown in records.read("completions", Start::Beginning, of_given).await? {
+                earlier.insert(id_of(&shown.record), shown.value);
+            }
+        }
+        let (sender, news) = mpsc::channel(1_000);
+        let all: Arc<BTreeSet<Vec<u8>>> = Arc::new(ids.iter().map(|id| id.clone().into_bytes()).collect());
+        let mut readers =
+            vec![follow(context, "completions", &all, &sender, |record| Some(News::Completion(record))).await?];
+        if !given.is_empty() {
+            let given = Arc::new(given);
+            readers.push(follow(context, "tasks.dlq", &given, &sender, refused).await?);
+            let sign = |record: Tailed| Some(News::Sign(id_of(&record)));
+            readers.push(follow(context, "task-events", &given, &sender, sign).await?);
+        }
+        Ok(Self { records, ids, news, readers, earlier })
     }
 
     pub(super) async fn follow(self, args: &SubmitArgs) -> anyhow::Result<Done> {
-        let Self { records, tail, ids, earlier } = self;
-        let (sender, mut receiver) = mpsc::channel(1_000);
-        let wanted: BTreeSet<Vec<u8>> = ids.iter().map(|id| id.clone().into_bytes()).collect();
-        let reading = tokio::task::spawn_blocking(move || read(tail, &wanted, &sender));
-        let deadline = args.timeout.map(|timeout| tokio::time::Instant::now() + timeout);
+        let Self { records, ids, mut news, readers, mut earlier } = self;
+        let now = tokio::time::Instant::now();
+        let (deadline, mut sign_by) = (args.timeout.map(|timeout| now + timeout), Some(now + SIGN));
         let mut progress = Progress::new(ids.len());
         let mut ended: BTreeMap<String, Value> = BTreeMap::new();
         while ended.len() < ids.len() {
-            let next = async {
-                match deadline {
-                    Some(deadline) => tokio::time::timeout_at(deadline, receiver.recv()).await.unwrap_or(None),
-                    None => receiver.recv().await,
+            let mut last = Vec::new();
+            tokio::select! {
+                what = news.recv() => match what {
+                    Some(News::Completion(record)) => {
+                        last.push((id_of(&record), records.value(record.value.as_deref()).await?));
+                    }
+                    Some(News::Sign(id)) => drop(earlier.remove(&id)),
+                    Some(News::Refused(id, why)) => {
+                        last.push((id.clone(), json!({
+                            "taskId": id, "outcome": "REJECTED", "reason": "duplicate", "message": why,
+                        })));
+                    }
+                    Some(News::Broken(fault)) => return Err(fault.into()),
+                    None => break,
+                },
+                () = at(sign_by) => {
+                    sign_by = None;
+                    last.extend(std::mem::take(&mut earlier));
                 }
-            };
-            let Some(record) = next.await else { break };
-            let completion = records.value(record.value.as_deref()).await?;
-            let id = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
-            if ended.insert(id.clone(), completion).is_none() {
-                progress.step(ended.len());
-                if args.format.format == Format::Table {
-                    progress.hidden(|| output::line(summary(&id, &ended[&id])))?;
+                () = at(deadline) => break,
+            }
+            for (id, completion) in last {
+                if let Entry::Vacant(place) = ended.entry(id) {
+                    if args.format.format == Format::Table {
+                        progress.hidden(|| output::line(summary(place.key(), &completion)))?;
+                    }
+                    place.insert(completion);
+                    progress.step(ended.len());
                 }
             }
         }
-        drop(receiver);
+        drop(news);
         progress.finish();
-        reading.await??;
-        report(&ids, &ended, earlier.as_ref(), args)
-    }
-}
-
-/// Ends when nobody listens any more.
-fn read(mut tail: Tail, wanted: &BTreeSet<Vec<u8>>, sender: &mpsc::Sender<Tailed>) -> Result<(), KafkaFault> {
-    while !sender.is_closed() {
-        if let Next::Record(record) = tail.next(Duration::from_millis(200))?
-            && record.key.as_ref().is_some_and(|key| wanted.contains(key))
-            && sender.blocking_send(record).is_err()
-        {
-            break;
+        for reader in readers {
+            reader.await?;
         }
+        report(&ids, &ended, args)
     }
-    Ok(())
 }
 
-fn report(
-    ids: &[String],
-    ended: &BTreeMap<String, Value>,
-    earlier: Option<&Value>,
-    args: &SubmitArgs,
-) -> anyhow::Result<Done> {
+/// The moment, or never.
+async fn at(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads a topic from its end on until nobody listens any more. Returns once the end is known, so that nothing sent
+/// afterwards is missed.
+async fn follow(
+    context: &Context,
+    suffix: &str,
+    wanted: &Arc<BTreeSet<Vec<u8>>>,
+    sender: &mpsc::Sender<News>,
+    news: impl Fn(Tailed) -> Option<News> + Send + 'static,
+) -> anyhow::Result<JoinHandle<()>> {
+    let (kafka, topic) = (context.config.kafka.clone(), context.topic(suffix));
+    let mut tail = spawn_blocking(move || Tail::open(&kafka, &topic, None, Start::End)).await??;
+    let (wanted, sender) = (Arc::clone(wanted), sender.clone());
+    Ok(spawn_blocking(move || {
+        while !sender.is_closed() {
+            let news = match tail.next(Duration::from_millis(200)) {
+                Ok(Next::Record(record)) if record.key.as_ref().is_some_and(|key| wanted.contains(key)) => news(record),
+                Ok(_) => None,
+                Err(fault) => Some(News::Broken(fault)),
+            };
+            if let Some(news) = news {
+                let is_last = matches!(news, News::Broken(_));
+                if sender.blocking_send(news).is_err() || is_last {
+                    break;
+                }
+            }
+        }
+    }))
+}
+
+/// Other dead letters of a task come with a completion of their own.
+fn refused(letter: Tailed) -> Option<News> {
+    let is_duplicate = header(&letter, DLQ_REASON) == Some(Reason::Duplicate.as_str());
+    let why = header(&letter, DLQ_DETAIL).unwrap_or("the id is in use by another task");
+    is_duplicate.then(|| News::Refused(id_of(&letter), why.to_owned()))
+}
+
+fn id_of(record: &Tailed) -> String {
+    String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned()
+}
+
+fn report(ids: &[String], ended: &BTreeMap<String, Value>, args: &SubmitArgs) -> anyhow::Result<Done> {
     if args.format.format == Format::Json {
-        let all: Vec<Value> = ids
-            .iter()
-            .map(|id| ended.get(id).cloned().unwrap_or_else(|| json!({ "taskId": id, "outcome": null })))
-            .collect();
+        let open = |id: &String| json!({ "taskId": id, "outcome": null });
+        let all: Vec<Value> = ids.iter().map(|id| ended.get(id).cloned().unwrap_or_else(|| open(id))).collect();
         output::line(serde_json::to_string_pretty(&all)?)?;
     }
-    let open: Vec<&String> = ids.iter().filter(|id| !ended.contains_key(*id)).collect();
+    let open: Vec<&str> = ids.iter().filter(|id| !ended.contains_key(*id)).map(String::as_str).collect();
     if !open.is_empty() {
-        let shown: Vec<&str> = open.iter().take(10).map(|id| id.as_str()).collect();
+        let more = if open.len() > 10 { ", …" } else { "" };
         output::note(format!(
-            "{} of {} tasks have not ended within the time given: {}{}; look with `baton tasks show ID`",
+            "{} of {} tasks have not ended within the time given: {}{more}; look with `baton tasks show ID`",
             open.len(),
             ids.len(),
-            shown.join(", "),
-            if open.len() > shown.len() { ", …" } else { "" },
+            open[..open.len().min(10)].join(", "),
         ));
-        if let (Some(earlier), Some(id)) = (earlier, open.first()) {
-            output::note(format!(
-                "a task of that id had ended before: {}; the same task handed in again changes nothing",
-                summary(id, earlier)
-            ));
-        }
     }
     let well = ids.iter().all(|id| ended.get(id).is_some_and(|completion| completion["outcome"] == "SUCCEEDED"));
     Ok(if well { Done::Well } else { Done::Badly })

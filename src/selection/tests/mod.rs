@@ -41,7 +41,11 @@ fn compile(definition: Definition) -> Result<Agent, Vec<String>> {
     compile_at(&key, definition)
 }
 
-fn compile_at(key: &str, definition: Definition) -> Result<Agent, Vec<String>> {
+fn compile_at(key: &str, mut definition: Definition) -> Result<Agent, Vec<String>> {
+    if definition.description.is_empty() {
+        // Must say something; this adds no word to the index.
+        definition.description = "-".to_owned();
+    }
     let input = resolved(definition.input.contract.as_deref());
     let output = resolved(definition.output.contract.as_deref());
     Agent::compile(key, definition, input, output)
@@ -198,6 +202,6 @@ fn chose(name: &str) -> Choice {
 }
 
 fn excluded<'a>(settled: &'a Settled, name: &str) -> &'a str {
-    let candidate = settled.candidates.iter().find(|candidate| candidate.agent_name == name);
+    let candidate = settled.candidates.iter().find(|candidate| *candidate.agent_name == *name);
     candidate.expect("a candidate of that name").excluded.as_deref().expect("an excluded one")
 }

@@ -104,7 +104,8 @@ fn progressed(
         return Err(Rejection::Stale("progress was noted a moment ago"));
     }
     let (progress, message) = (report.progress, report.message.clone());
-    facts.add(Fact::StepProgressed { step_id: Arc::clone(step_id), progress, message });
+    let done_by = facts.now.plus(world.rules().assignment_timeout);
+    facts.add(Fact::StepProgressed { step_id: Arc::clone(step_id), done_by, progress, message });
     Ok(())
 }
 
@@ -127,7 +128,8 @@ fn succeeded(
         facts.add(Fact::OutputRejected { step_id: Arc::clone(step_id), reason: detail.clone(), usage });
         facts.end(Outcome::Failed, "too_large", detail);
     } else if world.output_is_json(&report.agent_name) && !output.is_json() {
-        let reason = format!("{} declares application/json, and its output is not JSON", report.agent_name);
+        let agent = facts.workflow().step(step_id).map_or("it", |step| &*step.agent_name);
+        let reason = format!("{agent} declares application/json, and its output is not JSON");
         facts.add(Fact::OutputRejected { step_id: Arc::clone(step_id), reason: reason.clone(), usage });
         facts.end(Outcome::Failed, ErrorClass::InvalidOutput.symbol(), reason);
     } else {

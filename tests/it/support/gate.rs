@@ -55,6 +55,11 @@ impl Gate {
         (gate, through)
     }
 
+    /// `host:port` of the door.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn shut(&self) {
         let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
         door.shut = true;

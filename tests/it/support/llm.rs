@@ -1,4 +1,5 @@
-//! An LLM that says what the test wants, over real HTTP in the shape of OpenAI's chat completions.
+//! An LLM that says what the test wants, over real HTTP in the shape of OpenAI's chat completions or, asked under
+//! `/messages`, of Anthropic's messages.
 
 use super::wait::runtime;
 use axum::Router;
@@ -53,6 +54,8 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     /// The value of `Authorization`.
     pub(crate) authorization: Option<String>,
+    /// The value of `x-api-key`.
+    pub(crate) api_key: Option<String>,
     pub(crate) body: Value,
     pub(crate) at: Instant,
 }
@@ -111,6 +114,11 @@ impl Llm {
         format!("[[llm.providers]]\n{provider}\nbase_url = \"{}\"\n", self.url)
     }
 
+    /// The same in Anthropic's protocol.
+    pub(crate) fn anthropic_toml(&self) -> String {
+        self.toml().replace("openai_chat", "anthropic_messages")
+    }
+
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.room.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -123,12 +131,25 @@ impl Drop for Llm {
 }
 
 async fn answer(State(room): State<Arc<Room>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let (authorization, api_key) = (text(header::AUTHORIZATION.as_str()), text("x-api-key"));
     let body = serde_json::from_slice(&body).unwrap_or_default();
-    let asked = Asked { path: uri.path().to_owned(), authorization, body, at: Instant::now() };
+    let asked = Asked { path: uri.path().to_owned(), authorization, api_key, body, at: Instant::now() };
     let reply = (room.script.lock().unwrap_or_else(PoisonError::into_inner))(&asked);
     room.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+    let anthropic = uri.path().ends_with("/messages");
     let completion = |message: Value, finish: &str| {
+        if anthropic {
+            let reason = match (finish, message["refusal"].is_string()) {
+                (_, true) => "refusal",
+                ("length", _) => "max_tokens",
+                _ => "end_turn",
+            };
+            let text = json!({ "type": "text", "text": message["content"].as_str().unwrap_or_default() });
+            let usage = json!({ "input_tokens": 100, "output_tokens": 20 });
+            let body = json!({ "id": "msg_1", "type": "message", "role": "assistant", "model": "scripted", "content": [text], "stop_reason": reason, "usage": usage });
+            return axum::Json(body).into_response();
+        }
         let choice = json!({ "index": 0, "message": message, "finish_reason": finish });
         let usage = json!({ "prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120 });
         let body = json!({ "id": "chatcmpl-1", "object": "chat.completion", "model": "scripted", "choices": [choice], "usage": usage });

@@ -25,6 +25,9 @@ pub(crate) struct Record {
     pub(crate) timestamp: Option<i64>,
     pub(crate) key: Option<String>,
     pub(crate) headers: BTreeMap<String, String>,
+    /// Key and headers byte for byte, headers in their order.
+    pub(crate) raw_key: Option<Vec<u8>>,
+    pub(crate) raw_headers: Vec<(String, Option<Vec<u8>>)>,
     /// The decoded value; null for a null value and for bytes that are neither Avro nor JSON.
     pub(crate) value: Value,
     pub(crate) raw: Option<Vec<u8>>,
@@ -152,9 +155,10 @@ impl Topic {
 
     fn decoded(&self, message: &BorrowedMessage<'_>) -> Record {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let mut headers = BTreeMap::new();
+        let (mut headers, mut raw_headers) = (BTreeMap::new(), vec![]);
         for header in message.headers().iter().flat_map(|headers| headers.iter()) {
             headers.insert(header.key.to_owned(), header.value.map(text).unwrap_or_default());
+            raw_headers.push((header.key.to_owned(), header.value.map(<[u8]>::to_vec)));
         }
         Record {
             topic: message.topic().to_owned(),
@@ -163,6 +167,8 @@ impl Topic {
             timestamp: message.timestamp().to_millis(),
             key: message.key().map(text),
             headers,
+            raw_key: message.key().map(<[u8]>::to_vec),
+            raw_headers,
             value: message.payload().map_or(Value::Null, |bytes| decode(&self.registry, bytes)),
             raw: message.payload().map(<[u8]>::to_vec),
         }

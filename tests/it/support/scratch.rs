@@ -119,6 +119,15 @@ impl Scratch {
         self
     }
 
+    /// The same by one command, from one file that holds all of them.
+    #[track_caller]
+    pub(crate) fn register_all(&self, definitions: &[serde_json::Value]) -> &Self {
+        let file = self.dir.path().join(format!("agents-{}.json", free_port()));
+        fs::write(&file, serde_json::Value::from(definitions).to_string()).expect("the definitions can be written");
+        self.baton(&["agents", "register", &file.to_string_lossy()]).ok();
+        self
+    }
+
     /// A worker of this slot, not started yet.
     pub(crate) fn worker(&self, slot: &str) -> WorkerSpec<'_> {
         WorkerSpec { scratch: self, slot: slot.into(), toml: String::new(), env: vec![] }

@@ -1,14 +1,14 @@
 //! From a definition on the wire to an agent that can be chosen, or all that is wrong with it.
 
 use crate::contract::{AgentDefinition, Contract, ContractNames, NameLookup, Registry, RegistryError, contract_name};
-use crate::selection::{Agent, Definition, Example, Resolved, Terms};
+use crate::selection::{Agent, Definition, Example, Resolved, Terms, Version, topic_name};
 use std::time::Instant;
 
 /// Checks a definition found under `key`. `Err` of the inner result: everything that is wrong with it.
 ///
 /// # Errors
 /// The registry cannot be asked what a contract's name stands for.
-pub async fn compile(
+pub(crate) async fn compile(
     key: &str,
     wire: &AgentDefinition,
     names: &ContractNames,
@@ -17,18 +17,42 @@ pub async fn compile(
     let mut faults = Vec::new();
     let input = resolve("input.contract", wire.input.contract(), names, registry, &mut faults).await?;
     let output = resolve("output.contract", wire.output.contract(), names, registry, &mut faults).await?;
+    Ok(checked(key, wire, input, output, faults))
+}
+
+/// The key a definition belongs under, and all that is wrong with it as far as that can be said without a registry.
+///
+/// # Errors
+/// Everything at once.
+pub(crate) fn key_of(wire: &AgentDefinition) -> Result<String, Vec<String>> {
+    let version = Version::parse(&wire.version);
+    let key = topic_name(&wire.agent_name, version.map_or(1, |version| version.major));
+    let alone = |side: &crate::contract::Format| match side.contract() {
+        Some(schema) if contract_name(schema).is_none() => Resolved::Schema { text: schema.to_owned() },
+        _ => Resolved::Any,
+    };
+    checked(&key, wire, alone(&wire.input), alone(&wire.output), Vec::new()).map(|_| key)
+}
+
+fn checked(
+    key: &str,
+    wire: &AgentDefinition,
+    input: Resolved,
+    output: Resolved,
+    mut faults: Vec<String>,
+) -> Result<Agent, Vec<String>> {
     let performance = &wire.performance;
     let latency = said("performance.averageLatency", &performance.average_latency, millis, "200ms", &mut faults);
     let success = said("performance.successRate", &performance.success_rate, share, "0.98 or 98%", &mut faults);
     let definition = definition(wire, latency, success);
-    Ok(match Agent::compile(key, definition, input, output) {
+    match Agent::compile(key, definition, input, output) {
         Ok(agent) if faults.is_empty() => Ok(agent),
         Ok(_) => Err(faults),
         Err(more) => {
             faults.extend(more);
             Err(faults)
         }
-    })
+    }
 }
 
 fn definition(wire: &AgentDefinition, latency: Option<i64>, success: Option<f64>) -> Definition {

@@ -1,0 +1,82 @@
+//! What the topics say, read as any consumer reads them, and whether it can be so if everything happened once.
+
+use super::super::support::{Record, Scratch, read_all};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was read, with no two of anything.
+#[derive(Debug)]
+pub(super) struct Audit {
+    /// By task id.
+    pub(super) completions: BTreeMap<String, Record>,
+    pub(super) assignments: usize,
+    pub(super) decisions: usize,
+    pub(super) facts: usize,
+    pub(super) dead_letters: Vec<Record>,
+}
+
+/// Reads everything and fails where something happened twice or a number is missing.
+#[track_caller]
+pub(super) fn audit(scratch: &Scratch, agents: &[&str]) -> Audit {
+    let read = |name: &str| read_all(scratch.stack, &scratch.topic(name));
+    let mut faults = Vec::new();
+
+    let mut completions = BTreeMap::new();
+    for record in read("completions") {
+        let task = record.text("taskId").to_owned();
+        if let Some(first) = completions.insert(task.clone(), record) {
+            faults.push(format!("{task} completed twice, the first time at {}/{}", first.partition, first.offset));
+        }
+    }
+
+    let mut assigned = BTreeSet::new();
+    for agent in agents {
+        for record in read(&format!("assignments.{agent}")) {
+            let id = record.text("assignmentId").to_owned();
+            if id.is_empty() || !assigned.insert(id.clone()) {
+                faults.push(format!("assignment {id:?} of {agent} is there twice"));
+            }
+        }
+    }
+
+    let mut decided = BTreeSet::new();
+    for record in read("routing-decisions") {
+        let question = record.value["question"].as_i64().unwrap_or_default();
+        if question < 1 || !decided.insert((record.text("taskId").to_owned(), question)) {
+            faults.push(format!("question {question} of {} was decided twice", record.text("taskId")));
+        }
+    }
+
+    // Next number and the last fact, by task.
+    let mut histories: BTreeMap<String, (i64, String)> = BTreeMap::new();
+    let mut facts = 0;
+    for record in read("task-events") {
+        let task = record.text("taskId").to_owned();
+        let (next, last) = histories.entry(task.clone()).or_insert((1, String::new()));
+        if record.value["firstSequence"] != *next {
+            faults.push(format!("{task}: facts from {}, not from {next}", record.value["firstSequence"]));
+        }
+        for fact in record.value["facts"].as_array().expect("facts are a list") {
+            if last == "TASK_ENDED" {
+                faults.push(format!("{task}: {} after its end", fact["type"]));
+            }
+            (*next, *last) = (*next + 1, fact["type"].as_str().unwrap_or_default().to_owned());
+            facts += 1;
+        }
+    }
+    for (task, completion) in &completions {
+        let ended = histories.get(task).is_some_and(|(_, last)| last == "TASK_ENDED");
+        // A refused task never was one, so it has no facts.
+        if !ended && completion.text("outcome") != "REJECTED" {
+            faults.push(format!("{task} has a completion, its last fact is {:?}", histories.get(task)));
+        }
+    }
+    for (task, (_, last)) in &histories {
+        if last == "TASK_ENDED" && !completions.contains_key(task) {
+            faults.push(format!("{task} ended without a completion"));
+        }
+    }
+
+    let dead_letters = [read("tasks.dlq"), read("agent-status.dlq")].concat();
+    assert!(faults.is_empty(), "{} faults, the first: {:#?}", faults.len(), &faults[..faults.len().min(20)]);
+    Audit { completions, assignments: assigned.len(), decisions: decided.len(), facts, dead_letters }
+}
