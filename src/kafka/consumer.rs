@@ -30,6 +30,12 @@ impl GroupContext {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
+    /// Tells the loop that all partitions are lost, where the client itself cannot any more.
+    pub(crate) fn lose(&self) {
+        let lost = GroupChange::Revoke { lost: true };
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(lost);
+    }
+
     pub(crate) fn is_pending(&self) -> bool {
         !self.changes.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }

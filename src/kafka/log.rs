@@ -12,7 +12,7 @@ use crate::worker::INPUTS;
 use crate::worker::{Apply, Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Stop, TakeOver};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{Headers, Message};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
@@ -39,6 +39,7 @@ pub struct LogSettings {
     /// Also the group instance id: the slot by its whole name.
     pub transactional_id: String,
     pub slot: String,
+    pub session_timeout: Duration,
     /// The input topics, in the order of their numbers.
     pub inputs: [Arc<str>; INPUTS],
     pub state_topic: Arc<str>,
@@ -102,6 +103,7 @@ impl LogSettings {
             group_id,
             transactional_id,
             slot: slot.to_owned(),
+            session_timeout,
             inputs: [topic("tasks"), topic("agent-status")],
             state_topic: topic("task-state"),
         }
@@ -117,7 +119,9 @@ pub struct KafkaLog {
     group: Option<ConsumerGroupMetadata>,
     predecessors: Predecessors,
     renewed: VecDeque<Instant>,
+    rejoined: VecDeque<Instant>,
     partition_counts: BTreeMap<String, i32>,
+    wake: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl std::fmt::Debug for KafkaLog {
@@ -143,13 +147,8 @@ impl KafkaLog {
         let broken = |what: &str, error: KafkaError| Stop::Broken(format!("{what}: {error}"));
         let producer = TransactionalProducer::new(&settings.producer, Arc::clone(&settings.state_topic), OUTAGE)
             .map_err(|error| broken("transactional producer", error))?;
-        let mut consumer: BaseConsumer<GroupContext> = settings
-            .consumer
-            .create_with_context(GroupContext::default())
-            .map_err(|error| broken("consumer", error))?;
-        consumer.set_nonempty_callback(wake);
-        let topics: Vec<&str> = settings.inputs.iter().map(|topic| &**topic).collect();
-        consumer.subscribe(&topics).map_err(|error| broken("subscribe", error))?;
+        let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(wake);
+        let consumer = join(&settings, &wake).map_err(|error| broken("joining the group", error))?;
         let predecessors = Predecessors::new(&settings);
         Ok(Self {
             settings,
@@ -158,8 +157,30 @@ impl KafkaLog {
             group: None,
             predecessors,
             renewed: VecDeque::new(),
+            rejoined: VecDeque::new(),
             partition_counts: BTreeMap::new(),
+            wake,
         })
+    }
+
+    /// The group knows another member under this slot's name. That may be a worker that was given the same slot, or only
+    /// a ghost of this one: a broker that went away while we joined can have kept a membership nobody told us of. A ghost
+    /// gives no sign of life and is gone after the session timeout; then we join again.
+    fn rejoin(&mut self, error: &KafkaError) -> Result<(), Stop> {
+        tracing::warn!(%error, "another member has this slot: waiting whether it lives");
+        self.group = None;
+        self.consumer.context().close();
+        let now = Instant::now();
+        self.rejoined.retain(|at| now.duration_since(*at) < RENEW_WINDOW);
+        self.rejoined.push_back(now);
+        let patience = self.settings.session_timeout * 2 + Duration::from_secs(1);
+        let broken = |error: KafkaError| Stop::Broken(format!("joining the group again: {error}"));
+        if self.rejoined.len() > RENEW_LIMIT || !self.predecessors.is_gone(patience).map_err(broken)? {
+            return Err(Stop::SlotTaken { slot: self.settings.slot.clone(), detail: error.to_string() });
+        }
+        self.consumer = join(&self.settings, &self.wake).map_err(broken)?;
+        self.consumer.context().lose();
+        Ok(())
     }
 
     fn list(&self, partitions: &[i32]) -> TopicPartitionList {
@@ -190,9 +211,6 @@ impl KafkaLog {
     }
 
     fn stop(&self, error: &KafkaError) -> Stop {
-        if is_fenced_member(error) {
-            return Stop::SlotTaken { slot: self.settings.slot.clone(), detail: error.to_string() };
-        }
         let why = match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 "a committed offset is not in the log any more (retention shorter than the outage?). Nothing is \
@@ -202,6 +220,16 @@ impl KafkaLog {
         };
         Stop::Broken(format!("{why}: {error}"))
     }
+}
+
+/// A consumer that has asked to join.
+fn join(settings: &LogSettings, wake: &Arc<dyn Fn() + Send + Sync>) -> KafkaResult<BaseConsumer<GroupContext>> {
+    let mut consumer: BaseConsumer<GroupContext> = settings.consumer.create_with_context(GroupContext::default())?;
+    let wake = Arc::clone(wake);
+    consumer.set_nonempty_callback(move || wake());
+    let topics: Vec<&str> = settings.inputs.iter().map(|topic| &**topic).collect();
+    consumer.subscribe(&topics)?;
+    Ok(consumer)
 }
 
 /// Errors that the client deals with by itself: it says so and goes on.
@@ -244,7 +272,9 @@ impl Log for KafkaLog {
                         headers,
                     });
                 }
-                Some(Err(error)) if is_passing(&error) => tracing::warn!(%error, "consumer"),
+                // The client has said it already, and goes on by itself.
+                Some(Err(error)) if is_passing(&error) => tracing::debug!(%error, "consumer"),
+                Some(Err(error)) if is_fenced_member(&error) => return self.rejoin(&error),
                 Some(Err(error)) => return Err(self.stop(&error)),
             }
             if self.consumer.context().is_pending() {
@@ -322,6 +352,8 @@ impl Log for KafkaLog {
         let mut alive = || {
             // Records are paused, so what a poll brings is the group's business only.
             match consumer.poll(Duration::ZERO) {
+                // Its own next call says so again, and then it is dealt with.
+                Some(Err(error)) if is_fenced_member(&error) => return Err(TakeOver::Rebalanced),
                 Some(Err(error)) if !is_passing(&error) => return Err(TakeOver::Stop(self.stop(&error))),
                 // One that slipped through is not lost: partitions are positioned anew before the next try.
                 Some(Ok(_)) => return Err(TakeOver::Rebalanced),
@@ -340,7 +372,8 @@ impl Log for KafkaLog {
             let list = self.offsets(offsets);
             if let Err(error) = self.consumer.commit(&list, CommitMode::Sync) {
                 if is_fenced_member(&error) {
-                    return Err(self.stop(&error).into());
+                    self.rejoin(&error)?;
+                    return Err(TakeOver::Rebalanced);
                 }
                 // Most often the group has moved on: its word comes with the next polls.
                 tracing::warn!(%error, "claiming partitions");

@@ -99,6 +99,10 @@ pub fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
 /// For contexts with more to do than [`ClientLog`]. A warning, not an error: the client goes on by itself, and what it
 /// cannot get over comes back from the call that needed it.
 pub fn log_error(error: &KafkaError, reason: &str) {
+    // Asked for where the end of a partition matters, and no error there.
+    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+        return;
+    }
     tracing::warn!(target: "baton::kafka::client", "{error}: {reason}");
 }
 

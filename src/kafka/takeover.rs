@@ -5,6 +5,7 @@
 //! transactional id stands beside the last decided offsets, so it is fenced instead.
 
 use super::log::LogSettings;
+use super::settings::ClientLog;
 use crate::worker::{Apply, Stop, TakeOver};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -43,7 +44,7 @@ impl Predecessors {
 
     /// Ends the open transactions of whoever last decided an offset of these partitions.
     fn fence(&self, list: &TopicPartitionList) -> KafkaResult<()> {
-        let reader: BaseConsumer = self.lookup.create()?;
+        let reader: BaseConsumer<ClientLog> = self.lookup.create_with_context(ClientLog)?;
         let decided = reader.committed_offsets(list.clone(), REQUEST)?;
         let names = decided.elements();
         let mut ids: BTreeSet<&str> = names.iter().map(|one| one.metadata()).filter(|id| !id.is_empty()).collect();
@@ -53,9 +54,7 @@ impl Predecessors {
         }
         // Whoever is in the group lives, and gave these partitions back between two transactions: then it is the
         // broker that is slow, and fencing would only disturb.
-        let groups = reader.fetch_group_list(Some(&self.group_id), REQUEST)?;
-        let members = groups.groups().iter().flat_map(|group| group.members());
-        for living in members.map(|member| member.client_id().to_owned()).collect::<BTreeSet<String>>() {
+        for living in self.members(&reader)? {
             ids.remove(living.as_str());
         }
         for id in ids {
@@ -66,6 +65,33 @@ impl Predecessors {
             producer.init_transactions(REQUEST)?;
         }
         Ok(())
+    }
+}
+
+impl Predecessors {
+    /// The client ids of the group's members, which are the workers' transactional ids.
+    fn members(&self, client: &BaseConsumer<ClientLog>) -> KafkaResult<BTreeSet<String>> {
+        let groups = client.fetch_group_list(Some(&self.group_id), REQUEST)?;
+        let members = groups.groups().iter().flat_map(|group| group.members());
+        Ok(members.map(|member| member.client_id().to_owned()).collect())
+    }
+
+    /// Whether nobody is in the group under this worker's own name, or nobody is any more after `patience`, which begins
+    /// with the first answer of a broker.
+    pub(crate) fn is_gone(&self, patience: Duration) -> KafkaResult<bool> {
+        let client: BaseConsumer<ClientLog> = self.lookup.create_with_context(ClientLog)?;
+        let mut deadline = None;
+        loop {
+            if let Ok(members) = self.members(&client) {
+                if !members.contains(&self.own) {
+                    return Ok(true);
+                }
+                if Instant::now() >= *deadline.get_or_insert_with(|| Instant::now() + patience) {
+                    return Ok(false);
+                }
+            }
+            std::thread::sleep(UNDECIDED);
+        }
     }
 }
 
@@ -131,14 +157,14 @@ pub(crate) fn restore(
 ) -> Result<Vec<(i32, i64)>, TakeOver> {
     let topic = &*settings.state_topic;
     let mut ends = Vec::with_capacity(from.len());
-    let reader = |isolation: &str| -> Result<BaseConsumer, TakeOver> {
+    let reader = |isolation: &str| -> Result<BaseConsumer<ClientLog>, TakeOver> {
         let mut config = settings.plain.clone();
         config
             .set("group.id", format!("{}.restore", settings.group_id))
             .set("isolation.level", isolation)
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error");
-        config.create().map_err(|error| stop("reader of task-state", &error))
+        config.create_with_context(ClientLog).map_err(|error| stop("reader of task-state", &error))
     };
     let (all, decided) = (reader("read_uncommitted")?, reader("read_committed")?);
     let mut positions = TopicPartitionList::with_capacity(from.len());
@@ -183,7 +209,7 @@ pub(crate) fn restore(
 /// Waits until everything below `end` is committed or aborted; fences whoever holds it up.
 fn await_decided(
     settings: &LogSettings,
-    decided: &BaseConsumer,
+    decided: &BaseConsumer<ClientLog>,
     predecessors: &Predecessors,
     partition: i32,
     end: i64,

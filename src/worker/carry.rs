@@ -215,6 +215,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
     /// After an unknown outcome nothing in memory counts: a new producer, then all partitions as if newly assigned.
     fn read_anew(&mut self, reason: &str) -> Result<(), Stop> {
         let held: Vec<i32> = self.partitions.keys().copied().collect();
+        self.say_waiting("a transaction's outcome is unknown: all state is read anew");
         self.let_go(false);
         self.log.renew(reason)?;
         self.metrics.producers_rebuilt.inc();

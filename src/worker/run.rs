@@ -260,6 +260,10 @@ impl<L: Log, R: Runner> Worker<L, R> {
     }
 
     fn try_take(&mut self, partitions: &[i32]) -> Result<(), TakeOver> {
+        // What was read before is read again from where these begin; adopted first, it would commit an offset past what
+        // lies between.
+        self.backlog.clear();
+        self.intake.clear();
         let started = Instant::now();
         self.health.waiting("partitions", format!("restoring {} partitions", partitions.len()));
         self.parked.retain(|_, parked| parked.since.elapsed() < PARKED_FOR);
@@ -482,8 +486,11 @@ impl<L: Log, R: Runner> Worker<L, R> {
         self.stop.asked().is_some()
     }
 
+    pub(super) fn say_waiting(&self, reason: &str) {
+        self.health.waiting("partitions", reason);
+    }
+
     pub(super) fn set_unclaimed(&mut self, partitions: Vec<i32>) {
-        self.health.waiting("partitions", "reading all state anew");
         self.unclaimed = Some((partitions, Instant::now()));
     }
 }

@@ -412,6 +412,7 @@ fn a_report_outlives_a_broker_that_is_away() {
     broker.resume();
     broker.ready().unwrap();
     bench.said("t-1", "SUCCEEDED");
+    assert_eq!(bench.completion("t-1")["outcome"], "SUCCEEDED", "the worker is back, and what was under way goes on");
     let accepted = bench.statuses("t-1").iter().filter(|status| *status == "ACCEPTED").count();
     assert_eq!(accepted, 1, "delivered again or not, it was worked on once");
     agent.process.signal("TERM");

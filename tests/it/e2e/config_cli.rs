@@ -2,7 +2,9 @@
 //! what was done can be read.
 
 use super::super::support::agents::{Agents, Say, always, definition, works};
-use super::super::support::{Gate, Partitioner, Scratch, Send, Sender, Worker, get, until};
+use super::super::support::{
+    Gate, Partitioner, Scratch, Send, Sender, Topic, Worker, encode, get, register_schema, until,
+};
 use super::*;
 use std::sync::OnceLock;
 
@@ -300,4 +302,55 @@ fn the_configuration_in_force_is_printed_without_its_secrets() {
     assert_eq!(set["workflow"]["max_hops"], 3);
     let script = scratch.baton(&["completions", "bash"]).ok().stdout;
     assert!(script.contains("baton"), "{script}");
+}
+
+#[test]
+fn the_registry_away_in_flight_holds_what_needs_it_and_drops_nothing() {
+    let (gate, url) = Gate::before(&super::super::support::stack().registry);
+    let scratch = Scratch::new("registry-goes").with_registry(&url);
+    scratch.apply().register_all(&[definition("Echo", "says it again")]);
+    let worker = scratch.worker("w").start();
+    let _agents = Agents::start(&scratch, vec![("Echo", works(Value::clone))]);
+    eligible(&worker, 1);
+    let tasks = scratch.topic("tasks");
+    // Known to the registry, and to no worker yet: a writer's schema of a later version, and a contract's name.
+    let schema = r#"{"type":"record","name":"TaskSubmitted","namespace":"io.baton.v1","fields":[
+        {"name":"objective","type":"string"},{"name":"taskId","type":"string"},{"name":"input","type":["null","string"],"default":null},
+        {"name":"agents","type":{"type":"array","items":"string"},"default":[]}]}"#;
+    register_schema(scratch.stack, &format!("{}.newer-value", scratch.prefix), schema);
+    let newer = json!({ "taskId": "newer", "objective": "o", "input": "1", "agents": ["Echo"] });
+    let newer = encode(scratch.stack, &format!("{}.newer-value", scratch.prefix), &newer);
+    let plain = |id: &str| json!({ "taskId": id, "objective": "o", "input": 2, "agents": ["Echo"] });
+    let mut named = plain("named");
+    named["inputContract"] = json!("a-name-of-its-own");
+    let sender = Sender::new(scratch.stack, Partitioner::Murmur2);
+    let by_key = |id: &str, task: &Value| Send::to(&tasks).key(id).json(task);
+    gate.shut();
+    let held = sender.send(Send::to(&tasks).key("newer").bytes(newer)).0;
+    let also = sender.send(by_key("named", &named)).0;
+    until("it says what it waits for", SOON, || match get(&worker.url("/readyz")) {
+        Ok((503, body)) if body.contains("registry") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    // What follows on the same partitions waits in its order; others go on.
+    let ids: Vec<String> = (0..12).map(|n| format!("follows-{n}")).collect();
+    let places = sender.send_all(ids.iter().map(|id| by_key(id, &plain(id))));
+    let waits = |place: &(i32, i64)| place.0 == held || place.0 == also;
+    let mut told = Told::of(&scratch);
+    for (id, _) in ids.iter().zip(&places).filter(|(_, place)| !waits(place)) {
+        told.ended(id, "SUCCEEDED", "completed");
+    }
+    assert!(places.iter().any(waits), "none of twelve on either partition: this test shows nothing");
+    for id in
+        ids.iter().zip(&places).filter(|(_, place)| waits(place)).map(|(id, _)| id.as_str()).chain(["newer", "named"])
+    {
+        assert!(told.completions(id).is_empty(), "{id} waits");
+    }
+    gate.open();
+    for id in ids.iter().map(String::as_str).chain(["newer", "named"]) {
+        told.ended(id, "SUCCEEDED", "completed");
+    }
+    let dead = Topic::open(scratch.stack, &format!("{tasks}.dlq")).settle().len();
+    assert_eq!(dead, 0, "nothing is a dead letter because the registry was away");
+    assert_eq!(get(&worker.url("/readyz")).map(|(status, _)| status), Ok(200));
 }

@@ -10,7 +10,7 @@ use baton::worker::{Log as _, Outcome};
 use rdkafka::producer::Producer as _;
 use serde_json::json;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Somebody else's transaction, open on partition 0 of `task-state`.
 fn open_transaction(scratch: &Scratch, state: &str) -> Sender {
@@ -63,8 +63,13 @@ fn a_task_behind_an_open_transaction_goes_on_after_a_restart() {
     let agents = Agents::start(&scratch, vec![("Echo", always(Say::succeeded(json!({ "id": "t" }))))]);
     Topic::open(scratch.stack, &scratch.topic("agent-status")).count(1, SOON);
     let worker = scratch.worker("a").spawn();
+    let mut waits_since = None;
     until("it waits for the open transaction", SOON, || match get(&worker.url("/readyz")) {
-        Ok((503, body)) if body.contains("restoring") => Ok(()),
+        Ok((503, body)) if body.contains("restoring") => {
+            let waits = waits_since.get_or_insert_with(Instant::now).elapsed();
+            if waits > Duration::from_secs(1) { Ok(()) } else { Err(body) }
+        }
+        Ok((200, _)) => panic!("it is ready without the task's state"),
         other => Err(format!("{other:?}")),
     });
     foreign.client().abort_transaction(SOON).expect("it is open");
