@@ -237,7 +237,8 @@ impl AvroReader {
     /// Whatever the body holds, as its writer's schema says.
     pub(super) fn value(&self, body: &[u8]) -> Result<Value, BodyFault> {
         let mut source = Source { rest: body, ran_out: false };
-        let value = self.general.read_value(&mut source).map_err(|error| BodyFault::Bytes(shorten(&error.to_string())))?;
+        let value =
+            self.general.read_value(&mut source).map_err(|error| BodyFault::Bytes(shorten(&error.to_string())))?;
         if source.ran_out {
             return Err(BodyFault::Bytes("they end within the record".to_owned()));
         }

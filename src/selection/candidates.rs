@@ -109,7 +109,9 @@ impl<'a> Scene<'a> {
             .map(|place| self.candidate(place))
             .chain(self.faulty())
             .take(SPELLED_OUT)
-            .map(|candidate| format!("`{}`: {}", candidate.agent_name, candidate.excluded.as_deref().unwrap_or_default()))
+            .map(|candidate| {
+                format!("`{}`: {}", candidate.agent_name, candidate.excluded.as_deref().unwrap_or_default())
+            })
             .collect();
         let more = excluded().count() + self.registry.faults().count() - spelled.len();
         let more = if more == 0 { String::new() } else { format!("; and {more} more") };
