@@ -27,6 +27,10 @@ use support::reaper::Kept;
 use support::{Scratch, Worker, until};
 use workload::Workload;
 
+/// The binary's, so that the loop without logic has the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PARTITIONS: i32 = 6;
 /// `worker.batch`.
 const BATCH: usize = 2_000;

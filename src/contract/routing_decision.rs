@@ -110,11 +110,11 @@ pub struct Candidate {
 impl From<&workflow::Candidate> for Candidate {
     fn from(candidate: &workflow::Candidate) -> Self {
         Self {
-            agent_name: candidate.agent_name.clone(),
-            version: candidate.version.clone(),
+            agent_name: candidate.agent_name.to_string(),
+            version: candidate.version.to_string(),
             score: candidate.score,
             factors: candidate.factors.iter().map(|(name, factor)| ((*name).to_owned(), *factor)).collect(),
-            excluded: candidate.excluded.clone(),
+            excluded: candidate.excluded.as_deref().map(str::to_owned),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::workflow::{
     Event, Fact, Input, Outcome, Payload, Phase, Position, Reason, Rejection, Step, TaskEnd, Timestamp, Usage,
     Workflow, World, decided, outstanding,
 };
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// What a batch makes of one task.
@@ -23,13 +23,38 @@ struct Draft {
     forgotten: bool,
 }
 
+/// The drafts of a batch, in the order in which their tasks came: found by a hash, gone through by that order.
+#[derive(Default)]
+struct Drafts {
+    by_arrival: Vec<(Arc<str>, Draft)>,
+    places: FxHashMap<Arc<str>, usize>,
+}
+
+impl Drafts {
+    fn get(&self, task_id: &str) -> Option<&Draft> {
+        self.places.get(task_id).map(|place| &self.by_arrival[*place].1)
+    }
+
+    fn entry(&mut self, task_id: &Arc<str>, make: impl FnOnce() -> Draft) -> &mut Draft {
+        let place = match self.places.get(task_id) {
+            Some(place) => *place,
+            None => {
+                self.by_arrival.push((Arc::clone(task_id), make()));
+                self.places.insert(Arc::clone(task_id), self.by_arrival.len() - 1);
+                self.by_arrival.len() - 1
+            }
+        };
+        &mut self.by_arrival[place].1
+    }
+}
+
 impl Partition {
     /// Decides a batch, in its order, without touching committed state: staged again from the same
     /// state, world and clock it gives the same.
     #[must_use]
     pub fn stage(&self, batch: &[Arrival], world: &dyn World, clock: Timestamp) -> Staged {
         let mut staged = Staged { next: self.next, ..Staged::default() };
-        let mut drafts: BTreeMap<Arc<str>, Draft> = BTreeMap::new();
+        let mut drafts = Drafts::default();
         for (origin, arrival) in batch.iter().enumerate() {
             if let Some(Source { input, offset }) = arrival.source {
                 // What Kafka wants is the next offset to read; this is the only place that knows.
@@ -61,14 +86,14 @@ impl Partition {
                 }
             }
         }
-        for (task_id, draft) in drafts {
+        for (task_id, draft) in drafts.by_arrival {
             finish(&mut staged, task_id, draft);
         }
         staged
     }
 
-    fn draft<'d>(&self, drafts: &'d mut BTreeMap<Arc<str>, Draft>, task_id: &Arc<str>, origin: usize) -> &'d mut Draft {
-        drafts.entry(Arc::clone(task_id)).or_insert_with(|| {
+    fn draft<'d>(&self, drafts: &'d mut Drafts, task_id: &Arc<str>, origin: usize) -> &'d mut Draft {
+        drafts.entry(task_id, || {
             let committed = self.tasks.get(task_id).map_or_else(Arc::default, Kept::workflow);
             let workflow = Arc::clone(&committed);
             Draft { committed, workflow, events: Vec::new(), outputs: Vec::new(), origin, forgotten: false }
@@ -119,7 +144,7 @@ impl Partition {
     fn refuse(
         &self,
         staged: &mut Staged,
-        drafts: &BTreeMap<Arc<str>, Draft>,
+        drafts: &Drafts,
         origin: usize,
         arrival: &Arrival,
         refusal: &Refusal,
@@ -131,7 +156,7 @@ impl Partition {
         dead(staged, arrival, origin, refusal.reason, refusal.detail.clone());
     }
 
-    fn is_in_use(&self, drafts: &BTreeMap<Arc<str>, Draft>, task_id: &Arc<str>) -> bool {
+    fn is_in_use(&self, drafts: &Drafts, task_id: &Arc<str>) -> bool {
         self.tasks.contains_key(task_id) || drafts.get(task_id).is_some_and(|draft| draft.workflow.is_known())
     }
 
@@ -269,7 +294,7 @@ fn finish(staged: &mut Staged, task_id: Arc<str>, draft: Draft) {
     if forgotten {
         delete(&task_id, &committed, &mut part);
         part(PartKey::head(&task_id), None);
-        staged.changed.insert(task_id, None);
+        staged.changed.push((task_id, None));
         return;
     }
     if events.is_empty() {
@@ -301,7 +326,7 @@ fn finish(staged: &mut Staged, task_id: Arc<str>, draft: Draft) {
     let facts = FactsOut { task, first_sequence, events };
     staged.outputs.push(Planned { origin, item: Output::Facts(facts) });
     staged.owed.push((Arc::clone(&task_id), outstanding(&workflow)));
-    staged.changed.insert(task_id, Some(kept));
+    staged.changed.push((task_id, Some(kept)));
 }
 
 /// Deletes the parts beside the head that are in the topic already.

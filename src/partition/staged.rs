@@ -1,6 +1,5 @@
 use super::{INPUTS, Kept, Output, Part, PartKey};
 use crate::workflow::{Effect, Reason};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What one transaction will hold of one partition, and what to do once it is durable.
@@ -13,8 +12,8 @@ pub struct Staged {
     /// Snapshot parts; none deletes.
     pub parts: Vec<Planned<(PartKey, Option<Part>)>>,
     pub dead: Vec<Dead>,
-    /// The new state of each task touched; none = forgotten.
-    pub changed: BTreeMap<Arc<str>, Option<Kept>>,
+    /// The new state of each task touched, once each; none = forgotten.
+    pub changed: Vec<(Arc<str>, Option<Kept>)>,
     /// All that each touched task is owed now. Read off the final states, so work superseded within
     /// the batch never starts; the runner applies the difference to what runs already.
     pub owed: Vec<(Arc<str>, Vec<Effect>)>,

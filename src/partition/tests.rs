@@ -32,13 +32,13 @@ impl Small {
 
     fn settled(choice: Choice, by: SettledBy, choosing: &Choosing<'_>) -> Settled {
         let chosen = match &choice {
-            Choice::Agent(name) => Some(Chosen {
+            Choice::Agent(name) => Some(Arc::new(Chosen {
                 agent_name: name.clone(),
                 topic_name: name.clone(),
                 version: "1.0.0".to_owned(),
                 output_contract: None,
                 output_is_json: false,
-            }),
+            })),
             Choice::None | Choice::Done => None,
         };
         let eligible = Self::names(choosing);

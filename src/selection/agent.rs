@@ -4,6 +4,7 @@ use super::names::{fold, shown, topic_name};
 use super::text::Document;
 use super::version::Version;
 use crate::workflow::Chosen;
+use std::sync::Arc;
 
 /// A registered agent whose definition holds: everything a choice needs, worked out once.
 #[derive(Debug)]
@@ -15,8 +16,12 @@ pub struct Agent {
     input: Contract,
     output: Contract,
     output_is_json: bool,
+    /// What a decision keeps of it, shared by all of them.
+    chosen: Arc<Chosen>,
+    pub(super) shown_name: Arc<str>,
+    pub(super) shown_version: Arc<str>,
     /// Why it is left out where its input label is not what was produced.
-    pub(super) wrong_label: String,
+    pub(super) wrong_label: Arc<str>,
     /// What its texts say, for the text index.
     pub(super) documents: Vec<Document>,
 }
@@ -40,16 +45,27 @@ impl Agent {
             Contract::Label(label) => format!("contract: it takes `{label}`"),
             Contract::Any | Contract::Schema(_) => String::new(),
         };
+        let (topic_name, output_is_json) = (topic_name(&name, version.major), is_json(&definition.output.format));
+        let chosen = Arc::new(Chosen {
+            agent_name: name.clone(),
+            topic_name: topic_name.clone(),
+            version: definition.version.clone(),
+            output_contract: definition.output.contract.clone(),
+            output_is_json,
+        });
         Ok(Self {
             folded_name: fold(&name),
-            topic_name: topic_name(&name, version.major),
-            output_is_json: is_json(&definition.output.format),
+            topic_name,
+            output_is_json,
+            chosen,
+            shown_name: name.as_str().into(),
+            shown_version: definition.version.as_str().into(),
             documents: Document::of(&definition),
             definition: Definition { agent_name: name, ..definition },
             version,
             input,
             output,
-            wrong_label,
+            wrong_label: wrong_label.into(),
         })
     }
 
@@ -98,14 +114,8 @@ impl Agent {
 
     /// What a decision for this agent keeps of it.
     #[must_use]
-    pub fn as_chosen(&self) -> Chosen {
-        Chosen {
-            agent_name: self.definition.agent_name.clone(),
-            topic_name: self.topic_name.clone(),
-            version: self.definition.version.clone(),
-            output_contract: self.definition.output.contract.clone(),
-            output_is_json: self.output_is_json,
-        }
+    pub fn as_chosen(&self) -> Arc<Chosen> {
+        Arc::clone(&self.chosen)
     }
 }
 

@@ -6,6 +6,7 @@ use super::scoring::{Fit, rounded};
 use super::text::beginning;
 use crate::workflow::{Candidate, Choice, Choosing, Settled, SettledBy};
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 /// Candidates a decision keeps at most.
 const MAX_CANDIDATES: usize = 20;
@@ -108,14 +109,16 @@ impl<'a> Scene<'a> {
             .map(|place| self.candidate(place))
             .chain(self.faulty())
             .take(SPELLED_OUT)
-            .map(|candidate| format!("`{}`: {}", candidate.agent_name, candidate.excluded.unwrap_or_default()))
+            .map(|candidate| {
+                format!("`{}`: {}", candidate.agent_name, candidate.excluded.as_deref().unwrap_or_default())
+            })
             .collect();
         let more = excluded().count() + self.registry.faults().count() - spelled.len();
         let more = if more == 0 { String::new() } else { format!("; and {more} more") };
         format!("no registered agent is eligible ({}{more})", spelled.join("; "))
     }
 
-    pub(super) fn why_not(&self, place: usize) -> Option<String> {
+    pub(super) fn why_not(&self, place: usize) -> Option<Arc<str>> {
         let why = self.standings[place].excluded.as_ref()?;
         Some(why.text(&self.registry.current()[place]))
     }
@@ -162,8 +165,8 @@ impl<'a> Scene<'a> {
         let agent = &self.registry.current()[place];
         let fit = self.fits.get().map(|fits| &fits[place]).filter(|_| self.standings[place].is_eligible());
         Candidate {
-            agent_name: agent.name().to_owned(),
-            version: agent.definition().version.clone(),
+            agent_name: Arc::clone(&agent.shown_name),
+            version: Arc::clone(&agent.shown_version),
             score: fit.map(|fit| rounded(fit.score)),
             factors: fit.map_or_else(Vec::new, Fit::factors),
             excluded: self.why_not(place),
@@ -172,11 +175,11 @@ impl<'a> Scene<'a> {
 
     fn faulty(&self) -> impl Iterator<Item = Candidate> {
         self.registry.faults().map(|fault| Candidate {
-            agent_name: fault.agent_name.clone(),
-            version: fault.version.clone(),
+            agent_name: fault.agent_name.as_str().into(),
+            version: fault.version.as_str().into(),
             score: None,
             factors: Vec::new(),
-            excluded: Some(format!("bad definition: {}", fault.faults.first().map_or("", String::as_str))),
+            excluded: Some(format!("bad definition: {}", fault.faults.first().map_or("", String::as_str)).into()),
         })
     }
 }

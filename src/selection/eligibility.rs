@@ -7,6 +7,7 @@ use super::registry::{Availability, Registry};
 use crate::workflow::Choosing;
 use serde_json::Value;
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 /// Why an agent cannot be chosen now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,14 +23,14 @@ pub(super) enum Why {
 }
 
 impl Why {
-    pub(super) fn text(&self, agent: &Agent) -> String {
+    pub(super) fn text(&self, agent: &Agent) -> Arc<str> {
         match self {
-            Self::NotAllowed => "the task does not allow it".to_owned(),
-            Self::Declined => "it declined this step".to_owned(),
-            Self::Label => agent.wrong_label.clone(),
-            Self::Schema(violation) => format!("contract: {violation}"),
-            Self::Endpoint => "endpoint agents are not served".to_owned(),
-            Self::NoTopic => "its topic is not there yet".to_owned(),
+            Self::NotAllowed => "the task does not allow it".into(),
+            Self::Declined => "it declined this step".into(),
+            Self::Label => Arc::clone(&agent.wrong_label),
+            Self::Schema(violation) => format!("contract: {violation}").into(),
+            Self::Endpoint => "endpoint agents are not served".into(),
+            Self::NoTopic => "its topic is not there yet".into(),
         }
     }
 }

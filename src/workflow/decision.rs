@@ -1,6 +1,7 @@
 //! The vocabulary of choosing: what is asked, what may be answered, what was settled and why.
 
 use super::{Payload, Task, Usage};
+use std::sync::Arc;
 
 /// What a decision came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,14 +35,14 @@ pub enum SettledBy {
 /// One agent as a decision saw it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    pub agent_name: String,
-    pub version: String,
+    pub agent_name: Arc<str>,
+    pub version: Arc<str>,
     /// 0 to 1; none where nothing was scored.
     pub score: Option<f64>,
     /// The parts of the score by name.
     pub factors: Vec<(&'static str, f64)>,
     /// Why the agent could not be chosen; none = eligible.
-    pub excluded: Option<String>,
+    pub excluded: Option<Arc<str>>,
 }
 
 /// The agent a decision chose, as it was registered at that moment.
@@ -62,7 +63,7 @@ pub struct Chosen {
 pub struct Settled {
     pub choice: Choice,
     /// Present exactly if `choice` is an agent.
-    pub chosen: Option<Chosen>,
+    pub chosen: Option<Arc<Chosen>>,
     pub by: SettledBy,
     pub confidence: Option<f64>,
     pub reason: String,

@@ -96,7 +96,7 @@ pub struct Decision {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assigned {
     pub step_id: Arc<str>,
-    pub chosen: Chosen,
+    pub chosen: Arc<Chosen>,
     pub attempt: u32,
     pub by_contract: bool,
     pub accept_by: Timestamp,

@@ -97,7 +97,7 @@ fn one_match_on_the_first_hop_is_chosen_by_contract_without_scores() {
     assert_eq!(chosen.output_contract.as_deref(), Some("invoice"));
     assert!(settled.candidates.iter().all(|candidate| candidate.score.is_none() && candidate.factors.is_empty()));
     assert_eq!(settled.candidates.len(), 3);
-    assert_eq!(settled.candidates[0].agent_name, "Reader");
+    assert_eq!(&*settled.candidates[0].agent_name, "Reader");
     assert_eq!(settled.eligible, ["Reader"]);
     assert_eq!(settled.degraded, None);
 }
@@ -286,7 +286,7 @@ fn a_clear_winner_needs_no_llm() {
     for part in ["`cook`", "`fry fish`", "`east`"] {
         assert!(settled.reason.contains(part), "{}", settled.reason);
     }
-    assert_eq!(settled.candidates[0].agent_name, "cook");
+    assert_eq!(&*settled.candidates[0].agent_name, "cook");
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn candidates_are_at_most_twenty_the_chosen_first() {
     definitions.push(agent("z", Some("mail"), None));
     let settled = World::of(definitions).input_contract("mail").settled();
     assert_eq!(settled.candidates.len(), 20);
-    assert_eq!(settled.candidates[0].agent_name, "z");
+    assert_eq!(&*settled.candidates[0].agent_name, "z");
     assert!(settled.candidates[1..].iter().all(|candidate| candidate.excluded.is_some()));
 }
 

@@ -202,6 +202,6 @@ fn chose(name: &str) -> Choice {
 }
 
 fn excluded<'a>(settled: &'a Settled, name: &str) -> &'a str {
-    let candidate = settled.candidates.iter().find(|candidate| candidate.agent_name == name);
+    let candidate = settled.candidates.iter().find(|candidate| *candidate.agent_name == *name);
     candidate.expect("a candidate of that name").excluded.as_deref().expect("an excluded one")
 }

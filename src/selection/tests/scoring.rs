@@ -2,7 +2,7 @@ use super::*;
 use crate::workflow::SettledBy;
 
 fn best(world: &World) -> String {
-    world.settled().candidates[0].agent_name.clone()
+    world.settled().candidates[0].agent_name.to_string()
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn factors_have_their_stable_names() {
 fn ties_go_by_name() {
     let twins = vec![able("zoe", &["pay bills"]), able("Bob", &["pay bills"]), able("adam", &["pay bills"])];
     let settled = World::of(twins).objective("pay my bills").settled();
-    let order: Vec<&str> = settled.candidates.iter().map(|candidate| candidate.agent_name.as_str()).collect();
+    let order: Vec<&str> = settled.candidates.iter().map(|candidate| &*candidate.agent_name).collect();
     assert_eq!(order, ["Bob", "adam", "zoe"]);
     assert_eq!(settled.by, SettledBy::Local);
 }
@@ -109,5 +109,5 @@ fn a_text_is_scored_up_to_its_bound() {
     let mut world = World::of(vec![able("a", &["pay bills"]), able("b", &["walk dogs"])]);
     world.task.objective = format!("walk dogs {} pay bills", ". ".repeat(2_000));
     let settled = world.settled();
-    assert_eq!((settled.candidates[0].agent_name.as_str(), settled.candidates[1].score), ("b", Some(0.0)));
+    assert_eq!((&*settled.candidates[0].agent_name, settled.candidates[1].score), ("b", Some(0.0)));
 }
