@@ -204,7 +204,7 @@ impl Bench {
         println!(
             "{title}: {rate:.0} inputs/s; CPU µs per input: loop {:.1}, broker {:.1}; {} transactions, p50 {:.1} ms, p99 {:.1} ms",
             micros(last),
-            micros(broker.clone().used()),
+            micros(broker.used()),
             result.transactions,
             result.p50_ms,
             result.p99_ms
@@ -270,7 +270,7 @@ impl Bench {
         let (histogram, cpu) = (Histogram::read(&corner.worker), Cpu::of(Some(corner.worker.pid())));
         let (p50, p99, most) = self.probe(corner, amounts.probes, pace);
         let transactions = Histogram::read(&corner.worker).since(&histogram);
-        let micros = cpu.clone().used() * 1e6 / (amounts.probes * INPUTS_PER_TASK) as f64;
+        let micros = cpu.used() * 1e6 / (amounts.probes * INPUTS_PER_TASK) as f64;
         drop(agents);
         println!(
             "unloaded, {pace} tasks/s of {STEPS} steps: task p50 {p50:.1} ms (at most 50), p99 {p99:.1} ms (at most 150), max {most:.1} ms",
