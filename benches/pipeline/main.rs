@@ -193,7 +193,7 @@ impl Bench {
         let text = serde_json::to_string(plan).expect("a plan is plain");
         self.finish("fill", place, &[&text]);
         let (mut raw, log) = self.role("raw", place, &[&text]);
-        let broker = Cpu::of(measure::broker());
+        let mut broker = Cpu::of(measure::broker());
         let mut cpu = Cpu::of(Some(raw.pid()));
         let mut last = 0.0;
         while raw.wait(Duration::from_millis(20)).is_none() {
@@ -271,7 +271,7 @@ impl Bench {
         let pace = 50;
         // Once unmeasured: caches, pages and schemas are as in a worker that has run for a while.
         self.probe(corner, 100, pace);
-        let (histogram, cpu) = (Histogram::read(&corner.worker), Cpu::of(Some(corner.worker.pid())));
+        let (histogram, mut cpu) = (Histogram::read(&corner.worker), Cpu::of(Some(corner.worker.pid())));
         let (p50, p99, most) = self.probe(corner, amounts.probes, pace);
         let transactions = Histogram::read(&corner.worker).since(&histogram);
         let micros = cpu.used() * 1e6 / (amounts.probes * INPUTS_PER_TASK) as f64;
