@@ -240,12 +240,11 @@ fn a_wait_that_fails_says_what_it_saw() {
     until("the sun rises", Duration::from_millis(30), || Err::<(), _>("stars".into()))
 }
 
-/// Started by the next test only: holds a child that ignores everything it can, and waits to be killed.
-#[test]
-#[ignore = "the victim of nothing_outlives_the_tests, which runs it as another process"]
-fn victim() {
-    let dir = std::env::var("BATON_TEST_VICTIM").expect("the test that runs this says where");
-    let dir = Path::new(&dir);
+/// Where the process that is to be killed works; set by the test that starts it.
+const VICTIM: &str = "BATON_TEST_VICTIM";
+
+/// Holds a child that ignores everything it can, and waits to be killed.
+fn victim(dir: &Path) {
     reaper::dir(&dir.join("own"));
     std::fs::create_dir(dir.join("own")).unwrap();
     let mut stubborn = Command::new("sh");
@@ -260,13 +259,17 @@ fn victim() {
 
 #[test]
 fn nothing_outlives_the_tests() {
+    // The test is its own victim, in another process.
+    if let Some(dir) = std::env::var_os(VICTIM) {
+        return victim(Path::new(&dir));
+    }
     for way in ["KILL", "INT", "TERM", "panic"] {
         let dir = tempfile::tempdir().unwrap();
         if way == "panic" {
             std::fs::write(dir.path().join("panic"), "").unwrap();
         }
         let mut run = Command::new(std::env::current_exe().unwrap());
-        run.args(["--exact", "harness::victim", "--ignored"]).env("BATON_TEST_VICTIM", dir.path());
+        run.args(["--exact", "harness::nothing_outlives_the_tests"]).env(VICTIM, dir.path());
         let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let pid = until("the victim's child runs", SOON, || {
             std::fs::read_to_string(dir.path().join("pid")).map_err(|e| e.to_string())
