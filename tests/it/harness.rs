@@ -268,7 +268,9 @@ fn nothing_outlives_the_tests() {
         if way == "panic" {
             std::fs::write(dir.path().join("panic"), "").unwrap();
         }
-        let mut run = Command::new(std::env::current_exe().unwrap());
+        // Run in the background, as by a script, this process ignores SIGINT, and would hand that on.
+        let mut run = Command::new("env");
+        run.arg("--default-signal=INT,TERM").arg(std::env::current_exe().unwrap());
         run.args(["--exact", "harness::nothing_outlives_the_tests"]).env(VICTIM, dir.path());
         let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let pid = until("the victim's child runs", SOON, || {
