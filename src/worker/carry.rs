@@ -58,6 +58,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
                     self.metrics.transaction_seconds.observe(started.elapsed().as_secs_f64());
                     #[allow(clippy::cast_precision_loss, reason = "a batch is far below 2^52")]
                     self.metrics.transaction_inputs.observe(batch.len() as f64);
+                    self.committed(batch.len());
                     self.count(&batch, &prepared);
                     self.adopt(prepared);
                     return Ok(());

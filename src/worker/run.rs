@@ -11,8 +11,8 @@ use super::directory::{Directory, SharedRegistry};
 use super::encode::Encoder;
 use super::intake::{Intake, Lookups, STATUS, TASKS};
 use super::settings::{
-    ADMIT_EVERY, BACK_OFF, CHECK_PARTITIONS_EVERY, HOUSEKEEPING, IDLE, LOOK_UP_PATIENCE, LOOK_UP_SLICE, PARKED_FOR,
-    Settings,
+    ADMIT_EVERY, BACK_OFF, BREATHER, CHECK_PARTITIONS_EVERY, HOUSEKEEPING, IDLE, LOOK_UP_PATIENCE, LOOK_UP_SLICE,
+    PARKED_FOR, SMALL, Settings,
 };
 use super::{Log, Rebalance, Record, Returned, Runner, Stop, TakeOver};
 use crate::contract::{Codec, ContractNames};
@@ -95,6 +95,8 @@ pub struct Worker<L, R> {
     admit_after: Instant,
     admit_wanted: bool,
     check_partitions_after: Instant,
+    /// Until when no further transaction is begun.
+    breather_until: Option<Instant>,
     /// Rises with each transaction: assignments rotate over an agent's partitions.
     pub(super) turn: u32,
 }
@@ -138,6 +140,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             admit_after: now,
             admit_wanted: true,
             check_partitions_after: now + CHECK_PARTITIONS_EVERY,
+            breather_until: None,
             turn: 0,
             settings,
         }
@@ -167,6 +170,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
     }
 
     fn turn(&mut self) -> Result<(), Stop> {
+        self.breathe();
         self.log.poll(self.settings.batch.saturating_sub(self.backlog.len()), &mut self.backlog)?;
         while let Some(change) = self.log.rebalance() {
             self.rebalance(change)?;
@@ -480,6 +484,18 @@ impl<L: Log, R: Runner> Worker<L, R> {
     pub(super) fn serve(&mut self) -> Result<(), Stop> {
         let room = self.settings.batch.saturating_sub(self.backlog.len());
         if room > 0 { self.log.poll(room, &mut self.backlog) } else { self.log.poll(1, &mut self.backlog) }
+    }
+
+    /// Waits out what is left of the breather after a small transaction.
+    fn breathe(&self) {
+        if let Some(rest) = self.breather_until.and_then(|until| until.checked_duration_since(Instant::now())) {
+            std::thread::sleep(rest);
+        }
+    }
+
+    /// A transaction of that many inputs was committed just now.
+    pub(super) fn committed(&mut self, inputs: usize) {
+        self.breather_until = (inputs <= SMALL).then(|| Instant::now() + BREATHER);
     }
 
     pub(super) fn wants_to_stop(&self) -> bool {

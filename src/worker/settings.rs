@@ -48,6 +48,11 @@ pub(super) const PARKED_FOR: Duration = Duration::from_secs(600);
 pub(super) const ABORTS_BEFORE_SPLIT: u32 = 2;
 /// Aborts of an arrival alone before it is given up.
 pub(super) const ABORTS_BEFORE_GIVING_UP: u32 = 3;
+/// After a small transaction nothing is begun for this long. The broker is still writing its markers then, and would
+/// answer the next one's first request with "again in 20 ms": who comes a moment later is done sooner, and in company.
+pub(super) const BREATHER: Duration = Duration::from_millis(3);
+/// A transaction of more inputs needs no breather: the next one takes longer to prepare than the markers take.
+pub(super) const SMALL: usize = 100;
 /// Between two tries of a batch that was aborted through no fault of its own.
 pub(super) const BACK_OFF: Duration = Duration::from_millis(100);
 /// Partition counts are looked at this often.
