@@ -246,7 +246,7 @@ const VICTIM: &str = "BATON_TEST_VICTIM";
 /// Holds a child that ignores everything it can, and waits to be killed.
 fn victim(dir: &Path) {
     reaper::dir(&dir.join("own"));
-    std::fs::create_dir(dir.join("own")).unwrap();
+    std::fs::create_dir(dir.join("own")).expect("a directory of its own");
     let mut stubborn = Command::new("sh");
     stubborn.args(["-c", "trap '' INT TERM HUP; sleep 600 & echo $$ >pid.new; mv pid.new pid; while :; do wait; done"]);
     let _held = Kept::spawn(stubborn.current_dir(dir), &dir.join("log"));
