@@ -2,8 +2,8 @@ use baton::config::LogFormat;
 use baton::{cli, telemetry};
 use std::process::ExitCode;
 
-/// A transaction is a hundred thousand small pieces of memory taken and given back together; the system's allocator
-/// spends most of the core's time on putting them together again.
+/// A transaction is a hundred thousand small pieces of memory taken and given back together, which the system's allocator
+/// was slow at when it was profiled.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
