@@ -16,7 +16,6 @@ use super::settings::{
 };
 use super::{Log, Rebalance, Record, Returned, Runner, Stop, TakeOver};
 use crate::contract::{Codec, ContractNames};
-
 use crate::partition::{Arrival, INPUTS, Partition, Restorer, What};
 use crate::telemetry::{Health, InputCounters, Metrics};
 use crate::workflow::{Input, Timestamp};
