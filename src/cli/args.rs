@@ -1,6 +1,7 @@
 //! Every command, flag and word of help.
 
 use super::output::Format;
+use crate::service::Role;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -44,7 +45,7 @@ Examples:
 
 Each worker has a slot of its own (kafka.slot); restarted under the same slot it goes on without a rebalance.
 SIGTERM ends it and expects it back; SIGINT (Ctrl-C) hands its work to the other workers at once.")]
-    Run,
+    Run(RunArgs),
     /// Create or check topics and schemas; prints the difference and never deletes or shrinks
     #[command(after_help = "\
 Examples:
@@ -106,6 +107,21 @@ pub(super) struct FormatArgs {
     /// As a table, or as one JSON array
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// What this process does [default: all of them]
+    #[arg(long, value_delimiter = ',', value_parser = role, value_name = "ROLE,…")]
+    pub(super) roles: Vec<Role>,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    let named = |role: &&Role| role.name() == text.trim().to_ascii_lowercase();
+    Role::ALL.iter().find(named).copied().ok_or_else(|| {
+        let known: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
+        format!("known roles are {}", known.join(", "))
+    })
 }
 
 #[derive(Debug, Args)]

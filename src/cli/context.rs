@@ -25,8 +25,8 @@ impl Context {
     pub(super) fn logging(&self, cli: &Cli) -> Logging {
         let telemetry = &self.config.telemetry;
         let filter = match (&cli.command, cli.verbose) {
-            (Command::Run, false) => telemetry.log_filter.clone(),
-            (Command::Run, true) => format!("{},baton=debug", telemetry.log_filter),
+            (Command::Run(_), false) => telemetry.log_filter.clone(),
+            (Command::Run(_), true) => format!("{},baton=debug", telemetry.log_filter),
             (_, true) => "info,baton=debug".to_owned(),
             // The client retries by itself and logs each try; what it cannot get over comes back as our error.
             (_, false) => "error,baton::kafka::client=off".to_owned(),

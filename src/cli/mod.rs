@@ -18,6 +18,7 @@ mod tasks;
 mod topics;
 
 use crate::config::{Faults, LogFormat};
+use crate::service::Role;
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
 use context::{Context, WrongUse};
@@ -74,17 +75,18 @@ fn dispatch<G>(cli: Cli, log: impl FnOnce(Logging, &Handle) -> anyhow::Result<G>
     let context = Context::load(&cli)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let _logging = log(context.logging(&cli), runtime.handle())?;
-    if matches!(cli.command, Command::Run) {
+    if let Command::Run(args) = cli.command {
+        let roles = if args.roles.is_empty() { Role::ALL.into() } else { args.roles.into_iter().collect() };
         for warning in context.config.warnings() {
             tracing::warn!("{warning}");
         }
-        runtime.block_on(crate::service::run(context.config))?;
+        runtime.block_on(crate::service::run(context.config, roles))?;
         return Ok(Done::Well);
     }
     let context = &context;
     runtime.block_on(async {
         match cli.command {
-            Command::Run | Command::Completions { .. } => Ok(Done::Well),
+            Command::Run(_) | Command::Completions { .. } => Ok(Done::Well),
             Command::Apply(args) => Box::pin(apply::run(context, args)).await,
             Command::Doctor(args) => Box::pin(doctor::run(context, args)).await,
             Command::Submit(args) => Box::pin(submit::run(context, args)).await,

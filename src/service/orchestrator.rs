@@ -1,0 +1,160 @@
+//! The role `orchestrator`: one worker on a thread of its own, with the runner and the looker-up it needs.
+
+use super::{Base, lookups};
+use crate::config::{AskLlm, Config};
+use crate::kafka::{KafkaLog, LogSettings};
+use crate::llm::Card;
+use crate::partition::Window;
+use crate::runner::{Asker, EffectRunner};
+use crate::selection::{Agent, LlmUse, Policy};
+use crate::telemetry::Metrics;
+use crate::worker::{Parts, Settings, SharedRegistry, Stop, StopSignal, TopicLimits, Worker};
+use crate::workflow::{Answer, Rules};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, Thread};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
+
+/// Wakes the worker's thread, from wherever.
+#[derive(Debug, Default)]
+pub(super) struct Waker(OnceLock<Thread>);
+
+impl Waker {
+    pub(super) fn wake(&self) {
+        if let Some(thread) = self.0.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// Works until `stop` says so.
+///
+/// # Errors
+/// Why the worker cannot go on.
+pub(super) async fn run(base: &Base, stop: Arc<StopSignal>, waker: Arc<Waker>) -> anyhow::Result<()> {
+    let Base { config, registry, codec, names, agents, health, metrics, .. } = base;
+    let wake = Arc::clone(&base.wake);
+    let lookups = lookups::start(registry.clone(), Arc::clone(names), Arc::clone(codec.cache()), Arc::clone(&wake));
+    let asker = asker(config, agents, metrics)?;
+    let settings = settings(config, &base.slot, base.partitions, base.limits, asker.is_some());
+    let log = log_settings(config, &base.slot);
+    let parts = Parts {
+        settings,
+        codec: Arc::clone(codec),
+        names: Arc::clone(names),
+        registry: Arc::clone(agents),
+        metrics: Arc::clone(metrics),
+        health: health.clone(),
+        stop,
+    };
+    let (ended, end) = oneshot::channel();
+    thread::Builder::new().name("baton-worker".to_owned()).spawn(move || {
+        // Set once, before anything can wake it.
+        let _ = waker.0.set(thread::current());
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let runner = EffectRunner::new(asker, Arc::clone(&wake));
+            let log = KafkaLog::connect(log, move || wake())?;
+            Worker::new(log, runner, Box::new(lookups), parts).run()
+        }));
+        let _ = ended.send(result.unwrap_or_else(|_| Err(Stop::Broken("the worker panicked".to_owned()))));
+    })?;
+    let gone = |_| Err(Stop::Broken("the worker's thread is gone".to_owned()));
+    Ok(end.await.unwrap_or_else(gone)?)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, llm_available: bool) -> Settings {
+    let workflow = &config.workflow;
+    Settings {
+        batch: config.worker.batch,
+        max_live: config.worker.max_live,
+        payload_bytes: workflow.payload_bytes,
+        rules: Rules {
+            default_deadline: millis(workflow.default_deadline),
+            max_hops: workflow.max_hops,
+            accept_timeout: millis(workflow.accept_timeout),
+            assignment_timeout: millis(workflow.assignment_timeout),
+            llm_budget: millis(config.llm.budget),
+            // Each is a write, and begins the wait for the next word anew.
+            progress_interval: millis(workflow.assignment_timeout) / 4,
+            workflow_bytes: workflow.workflow_bytes,
+        },
+        policy: Policy {
+            llm: match config.routing.llm {
+                AskLlm::Always => LlmUse::Always,
+                AskLlm::Ambiguous => LlmUse::Ambiguous,
+                AskLlm::Never => LlmUse::Never,
+            },
+            llm_available,
+            margin: config.routing.margin,
+            threshold: config.routing.threshold,
+            shortlist: config.routing.shortlist,
+        },
+        window: Window { millis: millis(workflow.receipt_window), count: workflow.receipts_per_partition },
+        prefix: config.kafka.prefix.clone(),
+        worker: slot.to_owned(),
+        partitions,
+        limits,
+    }
+}
+
+fn log_settings(config: &Config, slot: &str) -> LogSettings {
+    LogSettings::new(
+        &config.kafka,
+        "orchestrator",
+        slot,
+        config.worker.session_timeout,
+        config.worker.transaction_timeout,
+        config.worker.batch,
+    )
+}
+
+fn asker(config: &Config, agents: &Arc<SharedRegistry>, metrics: &Arc<Metrics>) -> anyhow::Result<Option<Asker>> {
+    let Some(llm) = super::llm(config)? else {
+        tracing::info!("no [[llm.providers]]: agents are chosen by contract and by the local selector");
+        return Ok(None);
+    };
+    let (agents, metrics) = (Arc::clone(agents), Arc::clone(metrics));
+    Ok(Some(Asker {
+        llm: Arc::new(llm),
+        cards: Arc::new(move |set| {
+            let registry = agents.get();
+            set.iter().filter_map(|name| registry.agent(name)).map(|agent| card(agent)).collect()
+        }),
+        runtime: Handle::current(),
+        turns: Arc::new(Semaphore::new(config.llm.max_in_flight)),
+        observe: Arc::new(move |answer| observe(&metrics, answer)),
+    }))
+}
+
+/// What the model is told of an agent.
+fn card(agent: &Agent) -> Card {
+    let definition = agent.definition();
+    let words = |terms: &crate::selection::Terms| match &terms.contract {
+        Some(contract) => format!("{} {contract}", terms.format),
+        None => terms.format.clone(),
+    };
+    Card {
+        name: agent.name().to_owned(),
+        description: definition.description.clone(),
+        capabilities: definition.capabilities.clone(),
+        input: words(&definition.input),
+        output: words(&definition.output),
+    }
+}
+
+fn observe(metrics: &Metrics, answer: &Answer) {
+    for attempt in &answer.attempts {
+        metrics.llm_calls(&attempt.provider, &attempt.model, &attempt.verdict).inc();
+        let counters = metrics.llm(&attempt.provider, &attempt.model);
+        let count = |tokens: i64| u64::try_from(tokens).unwrap_or(0);
+        counters.seconds.observe(std::time::Duration::from_millis(count(attempt.millis)).as_secs_f64());
+        counters.input_tokens.inc_by(count(attempt.usage.input_tokens));
+        counters.output_tokens.inc_by(count(attempt.usage.output_tokens));
+        counters.cost_micros.inc_by(count(attempt.usage.cost_micros));
+    }
+}
