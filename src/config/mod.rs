@@ -11,9 +11,11 @@ mod http;
 mod kafka;
 mod llm;
 mod load;
+mod pointer;
 mod registry;
 mod routing;
 mod secret;
+mod source;
 mod telemetry;
 mod tree;
 mod typed;
@@ -26,9 +28,11 @@ pub use http::Http;
 pub use kafka::Kafka;
 pub use llm::{Api, Llm, Prices, Provider, Structured};
 pub use load::Sources;
+pub use pointer::{Piece, Pointer, Template};
 pub use registry::Registry;
 pub use routing::{AskLlm, Routing};
 pub use secret::Secret;
+pub use source::{CONFLUENT, Confluent, From, Source};
 pub use telemetry::{LogFormat, Telemetry};
 pub use worker::Worker;
 pub use workflow::Workflow;
@@ -48,6 +52,9 @@ pub struct Config {
     pub llm: Llm,
     pub http: Http,
     pub telemetry: Telemetry,
+    /// Topics whose records become tasks.
+    pub sources: Vec<Source>,
+    pub confluent: Confluent,
 }
 
 impl Config {
@@ -95,6 +102,8 @@ impl Config {
         self.llm.check(checks);
         self.http.check(checks);
         self.telemetry.check(checks);
+        source::check(&self.sources, &self.confluent, &self.kafka.prefix, checks);
+        self.confluent.check(&self.kafka.prefix, checks);
     }
 }
 

@@ -33,7 +33,7 @@ impl WriterSchema {
 
 /// What is known of an id.
 #[derive(Debug)]
-pub(super) enum Known {
+pub enum Known {
     Schema(Arc<WriterSchema>),
     /// The registry was asked and has none.
     Missing,
@@ -79,7 +79,9 @@ impl SchemaCache {
         missing.insert(id, Instant::now());
     }
 
-    pub(super) fn known(&self, id: u32) -> Known {
+    /// What is known of an id, without asking.
+    #[must_use]
+    pub fn known(&self, id: u32) -> Known {
         if let Some(schema) = self.get(id) {
             return Known::Schema(schema);
         }

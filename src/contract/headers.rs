@@ -19,6 +19,8 @@ pub const ARRIVED: &str = "baton.arrived";
 /// Of a note that goes home in the stead of a record that would outgrow its topic on the way: the reason and, after
 /// a space, the detail.
 pub const OUTGROWN: &str = "baton.outgrown";
+/// `<topic>/<partition>/<offset>` of the record that a task or report was made from.
+pub const SOURCE: &str = "baton.source";
 
 /// The names Kafka Streams gives (KIP-1034), so that tools for its dead letters read ours.
 pub const DLQ_EXCEPTION: &str = "__streams.errors.exception";

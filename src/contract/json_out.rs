@@ -59,6 +59,7 @@ fn json_of(value: Avro) -> Value {
         Avro::Array(items) => items.into_iter().map(json_of).collect(),
         Avro::Map(entries) => entries.into_iter().map(|(name, value)| (name, json_of(value))).collect(),
         Avro::Record(fields) => fields.into_iter().map(|(name, value)| (name, json_of(value))).collect(),
+        Avro::Uuid(id) => id.to_string().into(),
         // Types none of our schemas use; a foreign schema may.
         other => format!("{other:?}").into(),
     }

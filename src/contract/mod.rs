@@ -43,13 +43,13 @@ pub use agent_heartbeat::AgentHeartbeat;
 pub use agent_report::{AgentReport, ErrorClass, ReportError, ReportStatus, Usage};
 pub use agent_table::{Definition, DefinitionRecord};
 pub use assignment::{Assignment, ContextItem};
-pub use cache::{SchemaCache, WriterSchema};
+pub use cache::{Known, SchemaCache, WriterSchema};
 pub use codec::{Codec, RawRecord, Undecided};
 pub use completion::{CompletedStep, Completion, Outcome, StepStatus};
 pub use contract_names::{Contract, ContractNames, NameLookup, contract_name};
 pub use headers::{
     ARRIVED, CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, DLQ_DETAIL, DLQ_EXCEPTION, DLQ_MESSAGE,
-    DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, Header, OUTGROWN,
+    DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, Header, OUTGROWN, SOURCE,
     TRACEPARENT, arrived, arrived_from, dead_letter, is_traceparent,
 };
 pub use home::home_partition;
@@ -57,7 +57,7 @@ pub use ingress::{Ingress, IngressLimits};
 pub use json_out::{rfc3339, to_json};
 pub use names::{NameFault, assignment_topic, check_step_id, check_task_id};
 pub use refusal::{Reason, Refusal};
-pub use registry::{Registry, RegistryAuth, RegistryError};
+pub use registry::{JsonSubject, Registry, RegistryAuth, RegistryError};
 pub use report_draft::{CheckedReport, ReportDraft};
 pub use routing_decision::{Attempt, Candidate, Choice, RoutingDecision, SettledBy};
 pub use schema::{AvroReader, RecordKind, WireRecord};

@@ -61,6 +61,17 @@ impl RegistryError {
     }
 }
 
+/// What a subject holds, for a writer of JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JsonSubject {
+    /// A JSON Schema of this id.
+    Json(u32),
+    /// A schema of this other type.
+    Other(String),
+    /// Nothing is registered there.
+    Missing,
+}
+
 /// A registry's client; clones share its connections.
 #[derive(Clone)]
 pub struct Registry {
@@ -189,6 +200,27 @@ impl Registry {
                 Ok(Contract::Unusable(format!("the registry does not take the name `{name}`: {problem}").into()))
             }
             Answer::Refused(_, problem) => Err(self.refused(&what, problem)),
+        }
+    }
+
+    /// The latest schema of a subject, where that is a JSON Schema.
+    ///
+    /// # Errors
+    ///
+    /// The registry cannot be asked or refuses.
+    pub async fn json_subject(&self, subject: &str) -> Result<JsonSubject, RegistryError> {
+        let what = format!("the latest schema of {subject}");
+        match self.ask(Method::GET, &["subjects", subject, "versions", "latest"], None, &what).await? {
+            Answer::Missing => Ok(JsonSubject::Missing),
+            Answer::Refused(_, problem) => Err(self.refused(&what, problem)),
+            Answer::Ok(body) => {
+                let kind = body["schemaType"].as_str().unwrap_or("AVRO");
+                match (kind, body["id"].as_u64().and_then(|id| u32::try_from(id).ok())) {
+                    ("JSON", Some(id)) => Ok(JsonSubject::Json(id)),
+                    ("JSON", None) => Err(self.refused(&what, "its answer has no id".to_owned())),
+                    (kind, _) => Ok(JsonSubject::Other(kind.to_owned())),
+                }
+            }
         }
     }
 

@@ -49,6 +49,9 @@ pub enum TopicKey {
     Agent,
     #[serde(rename = "agent topic")]
     AgentTopic,
+    /// Whatever the records that are kept there had, or what only their writer understands.
+    #[serde(rename = "other")]
+    Other,
 }
 
 /// What the registry holds a subject to.
@@ -86,8 +89,9 @@ struct File {
     key: TopicKey,
     kind: TopicKind,
     partitions: i32,
-    record: String,
-    compatibility: Compatibility,
+    /// Without one it holds JSON, or the bytes of anything.
+    record: Option<String>,
+    compatibility: Option<Compatibility>,
     cleanup: Cleanup,
     retention: Option<String>,
     max_message_bytes: u32,
@@ -102,6 +106,8 @@ struct File {
 enum Cleanup {
     Delete,
     Compact,
+    /// The last of each key, and that not for ever.
+    CompactDelete,
 }
 
 /// The end of a name that says dead letters.
@@ -118,13 +124,15 @@ macro_rules! built_in {
     };
 }
 
-const BUILT_IN: [(&str, &str); 9] = built_in![
+const BUILT_IN: [(&str, &str); 11] = built_in![
     "agent-status",
     "agents",
     "assignments",
     "completions",
     "heartbeats",
     "routing-decisions",
+    "source-state",
+    "sources.dlq",
     "task-events",
     "task-state",
     "tasks",
@@ -265,7 +273,8 @@ impl File {
     fn into_spec(self) -> Result<TopicSpec, String> {
         let named = !self.name.is_empty()
             && self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        if !named || self.name.ends_with(DLQ) {
+        // Dead letters of a topic come with it; those of topics that are not ours have a file of their own.
+        if !named || (self.name.ends_with(DLQ) && self.record.is_some()) {
             return Err(format!(
                 "name: `{}` is no topic's name; use A-Z a-z 0-9 . _ - and no .dlq at the end",
                 self.name
@@ -274,7 +283,11 @@ impl File {
         if self.partitions < 1 {
             return Err(format!("partitions: {} is too few; give at least 1", self.partitions));
         }
-        let record = self.record.parse().map_err(|problem| format!("record: {problem}"))?;
+        let record = self.record.as_deref().map(str::parse::<RecordKind>).transpose();
+        let record = record.map_err(|problem| format!("record: {problem}"))?;
+        if record.is_some() != self.compatibility.is_some() {
+            return Err("compatibility: belongs to a record; give both, or neither".to_owned());
+        }
         let mut config = BTreeMap::new();
         for (name, value) in &self.config {
             if let Some((_, field)) = OWN_FIELDS.iter().find(|(own, _)| own == name) {
@@ -288,12 +301,16 @@ impl File {
             (Cleanup::Compact, Some(_)) => {
                 return Err("retention: a compacted topic keeps the last of each key; leave it out".to_owned());
             }
-            (Cleanup::Delete, None) => return Err("retention: missing; give for example 7d".to_owned()),
-            (Cleanup::Delete, Some(text)) => {
+            (Cleanup::Delete | Cleanup::CompactDelete, None) => return Err("retention: missing; give for example 7d".to_owned()),
+            (Cleanup::Delete | Cleanup::CompactDelete, Some(text)) => {
                 Some(humantime::parse_duration(text).map_err(|error| format!("retention: `{text}`: {error}"))?)
             }
         };
-        let cleanup = if self.cleanup == Cleanup::Compact { "compact" } else { "delete" };
+        let cleanup = match self.cleanup {
+            Cleanup::Delete => "delete",
+            Cleanup::Compact => "compact",
+            Cleanup::CompactDelete => "compact,delete",
+        };
         config.insert("cleanup.policy".to_owned(), cleanup.to_owned());
         config.insert("max.message.bytes".to_owned(), self.max_message_bytes.to_string());
         config.extend(retention.map(|retention| ("retention.ms".to_owned(), retention.as_millis().to_string())));
@@ -303,8 +320,8 @@ impl File {
             key: self.key,
             kind: self.kind,
             partitions: self.partitions,
-            record: Some(record),
-            compatibility: Some(self.compatibility),
+            record,
+            compatibility: self.compatibility,
             dead_letters: self.dead_letters,
             max_message_bytes: self.max_message_bytes,
             config,
@@ -368,6 +385,14 @@ mod tests {
         assert_eq!(state.config["segment.bytes"], "67108864");
         assert_eq!(spec("tasks").config["retention.ms"], "604800000");
         assert_eq!(spec("tasks").subject("baton").as_deref(), Some("baton.tasks-value"));
+    }
+
+    #[test]
+    fn topics_without_a_record_have_no_schema_and_none_of_them_counts_as_keyed_by_task() {
+        let (dead, state) = (spec("sources.dlq"), spec("source-state"));
+        assert_eq!((dead.subject("baton"), dead.topic("baton").as_str()), (None, "baton.sources.dlq"));
+        assert_eq!((state.subject("baton"), state.partitions, state.is_task_keyed()), (None, 1, false));
+        assert_eq!(state.config["cleanup.policy"], "compact,delete");
     }
 
     #[test]

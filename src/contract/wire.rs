@@ -13,6 +13,12 @@ pub fn split(bytes: &[u8]) -> Option<(u32, &[u8])> {
     Some((u32::from_be_bytes(id), body))
 }
 
+/// A body of any kind behind the header.
+#[must_use]
+pub fn frame(id: u32, body: &[u8]) -> Vec<u8> {
+    [&[MAGIC], &id.to_be_bytes()[..], body].concat()
+}
+
 /// A record in Avro behind the header.
 #[must_use]
 pub fn encode<T: WireRecord>(id: u32, record: &T) -> Vec<u8> {

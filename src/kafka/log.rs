@@ -233,7 +233,7 @@ fn join(settings: &LogSettings, wake: &Arc<dyn Fn() + Send + Sync>) -> KafkaResu
 }
 
 /// Errors that the client deals with by itself: it says so and goes on.
-fn is_passing(error: &KafkaError) -> bool {
+pub(super) fn is_passing(error: &KafkaError) -> bool {
     match error {
         KafkaError::MessageConsumptionFatal(_) => false,
         _ => !matches!(

@@ -8,7 +8,9 @@ pub mod group;
 mod log;
 pub mod produce;
 mod producer;
+pub mod relay;
 pub mod settings;
+pub mod table;
 pub mod tail;
 mod takeover;
 

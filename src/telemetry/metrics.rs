@@ -15,6 +15,12 @@ struct Input {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Sourced {
+    source: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: String,
 }
@@ -58,6 +64,7 @@ type Seconds = Family<Model, Histogram, fn() -> Histogram>;
 pub struct Metrics {
     registry: Registry,
     inputs: Family<Input, Counter>,
+    sources: Family<Sourced, Counter>,
     dead_letters: Family<Reason, Counter>,
     decisions: Family<Decided, Counter>,
     completions: Family<Ended, Counter>,
@@ -99,6 +106,20 @@ pub struct InputCounters {
     pub dead: Counter,
 }
 
+/// What became of the records of one source.
+#[derive(Clone, Debug)]
+pub struct SourceCounters {
+    /// Made into a task.
+    pub tasks: Counter,
+    /// Made into an agent's report.
+    pub reports: Counter,
+    /// Handed to an agent that reads another topic.
+    pub predictions: Counter,
+    /// Null values, which mean that something is gone.
+    pub skipped: Counter,
+    pub dead: Counter,
+}
+
 /// What one model was asked and what it cost.
 #[derive(Clone, Debug)]
 pub struct LlmCounters {
@@ -121,6 +142,7 @@ impl Metrics {
         let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 14));
         let metrics = Self {
             inputs: Family::default(),
+            sources: Family::default(),
             dead_letters: Family::default(),
             decisions: Family::default(),
             completions: Family::default(),
@@ -148,6 +170,7 @@ impl Metrics {
         };
         let m = &metrics;
         registry.register("inputs", "Records taken, by topic and what became of them", m.inputs.clone());
+        registry.register("sources", "Records of sources, by what became of them", m.sources.clone());
         registry.register("dead_letters", "Records refused, by reason", m.dead_letters.clone());
         registry.register("decisions", "Decisions, by who settled them and whether degraded", m.decisions.clone());
         registry.register("completions", "Tasks ended, by outcome and reason", m.completions.clone());
@@ -182,6 +205,19 @@ impl Metrics {
             stale: counter("stale"),
             duplicate: counter("duplicate"),
             forwarded: counter("forwarded"),
+            dead: counter("dead"),
+        }
+    }
+
+    /// The counters of one source.
+    #[must_use]
+    pub fn source(&self, name: &str) -> SourceCounters {
+        let counter = |outcome| self.sources.get_or_create_owned(&Sourced { source: name.to_owned(), outcome });
+        SourceCounters {
+            tasks: counter("task"),
+            reports: counter("report"),
+            predictions: counter("prediction"),
+            skipped: counter("skipped"),
             dead: counter("dead"),
         }
     }

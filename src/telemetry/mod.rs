@@ -11,4 +11,4 @@ pub mod spans;
 
 pub use health::Health;
 pub use log::{Format, Guard, Setup, init};
-pub use metrics::{InputCounters, LlmCounters, Metrics};
+pub use metrics::{InputCounters, LlmCounters, Metrics, SourceCounters};
