@@ -13,6 +13,7 @@ pub mod partition;
 pub mod runner;
 pub mod selection;
 pub mod service;
+pub mod sources;
 pub mod telemetry;
 pub mod worker;
 pub mod workflow;

@@ -11,6 +11,7 @@ mod agents;
 mod lookups;
 mod orchestrator;
 mod slot;
+mod sources;
 mod start;
 
 use crate::config::Config;
@@ -38,16 +39,19 @@ const GRACE: Duration = Duration::from_secs(20);
 pub enum Role {
     /// Takes tasks and reports, chooses agents, completes.
     Orchestrator,
+    /// Makes tasks of the records of other topics.
+    Sources,
 }
 
 impl Role {
-    pub const ALL: [Self; 1] = [Self::Orchestrator];
+    pub const ALL: [Self; 2] = [Self::Orchestrator, Self::Sources];
 
     /// As `--roles` takes it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Orchestrator => "orchestrator",
+            Self::Sources => "sources",
         }
     }
 
@@ -55,6 +59,7 @@ impl Role {
     fn part(self) -> &'static str {
         match self {
             Self::Orchestrator => "partitions",
+            Self::Sources => "sources",
         }
     }
 }
@@ -223,7 +228,10 @@ async fn work(
     let runs = |role| roles.contains(&role);
     // Each goes on until all are told to stop; the first that fails ends the others.
     let ended = tokio::try_join!(
-        async { if runs(Role::Orchestrator) { orchestrator::run(&base, stop, waker).await } else { Ok(()) } },
+        async {
+            if runs(Role::Orchestrator) { orchestrator::run(&base, Arc::clone(&stop), waker).await } else { Ok(()) }
+        },
+        async { if runs(Role::Sources) { sources::run(&base, &stop).await } else { Ok(()) } },
         async { following.await.context("the table of agents") },
     );
     ended.map(drop)

@@ -1,6 +1,7 @@
 //! `baton doctor`: looks at everything a worker needs and says what to do. It changes nothing.
 
 mod llm;
+mod sources;
 
 use super::Done;
 use super::agents::table::{Entry, Table};
@@ -50,6 +51,9 @@ pub(super) async fn run(context: &Context, args: FormatArgs) -> anyhow::Result<D
         agents(context, specs, &mut report).await;
     } else {
         report.odd("agents", "not looked at: brokers, topics and registry come first");
+    }
+    if brokers {
+        sources::check(context, &mut report).await;
     }
     llm::check(&context.config.llm, &mut report).await;
     let columns = [("STATE", "/state"), ("WHAT", "/what"), ("DETAIL", "/detail")];

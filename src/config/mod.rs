@@ -32,7 +32,7 @@ pub use pointer::{Piece, Pointer, Template};
 pub use registry::Registry;
 pub use routing::{AskLlm, Routing};
 pub use secret::Secret;
-pub use source::{CONFLUENT, Confluent, From, Source};
+pub use source::{CONFLUENT, Confluent, Source, StartFrom};
 pub use telemetry::{LogFormat, Telemetry};
 pub use worker::Worker;
 pub use workflow::Workflow;

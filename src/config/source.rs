@@ -12,7 +12,7 @@ pub struct Source {
     /// Of its consumer group and of the ids it makes; none = the topic's name.
     pub name: Option<String>,
     /// Where a group that has no offsets begins.
-    pub from: From,
+    pub from: StartFrom,
     /// What the task's id is made from; none = name, partition and offset.
     pub id: Option<Pointer>,
     pub objective: Template,
@@ -32,7 +32,7 @@ pub struct Source {
 /// Where to begin without an offset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum From {
+pub enum StartFrom {
     #[default]
     Earliest,
     Latest,
@@ -48,7 +48,7 @@ pub struct Confluent {
     pub messages: String,
     /// The topic its connectors read.
     pub predictions: String,
-    pub from: From,
+    pub from: StartFrom,
     /// Which lead it is, a path into `lead_data`; none = all of `lead_data`.
     pub id: Option<Pointer>,
     /// Over `lead_data`.
@@ -68,7 +68,7 @@ impl Default for Confluent {
             agents: Vec::new(),
             messages: "agent_messages".to_owned(),
             predictions: "agent_predictions".to_owned(),
-            from: From::Earliest,
+            from: StartFrom::Earliest,
             id: None,
             objective: Template::parse("Work on the lead").expect("a text without braces is a template"),
             input_contract: Some("lead".to_owned()),

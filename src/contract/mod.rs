@@ -49,8 +49,8 @@ pub use completion::{CompletedStep, Completion, Outcome, StepStatus};
 pub use contract_names::{Contract, ContractNames, NameLookup, contract_name};
 pub use headers::{
     ARRIVED, CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, DLQ_DETAIL, DLQ_EXCEPTION, DLQ_MESSAGE,
-    DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, Header, OUTGROWN, SOURCE,
-    TRACEPARENT, arrived, arrived_from, dead_letter, is_traceparent,
+    DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, Header, OUTGROWN,
+    SOURCE, TRACEPARENT, arrived, arrived_from, dead_letter, is_traceparent,
 };
 pub use home::home_partition;
 pub use ingress::{Ingress, IngressLimits};

@@ -301,7 +301,9 @@ impl File {
             (Cleanup::Compact, Some(_)) => {
                 return Err("retention: a compacted topic keeps the last of each key; leave it out".to_owned());
             }
-            (Cleanup::Delete | Cleanup::CompactDelete, None) => return Err("retention: missing; give for example 7d".to_owned()),
+            (Cleanup::Delete | Cleanup::CompactDelete, None) => {
+                return Err("retention: missing; give for example 7d".to_owned());
+            }
             (Cleanup::Delete | Cleanup::CompactDelete, Some(text)) => {
                 Some(humantime::parse_duration(text).map_err(|error| format!("retention: `{text}`: {error}"))?)
             }

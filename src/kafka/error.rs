@@ -25,6 +25,19 @@ pub(crate) fn disposition(error: &KafkaError) -> Disposition {
 
 /// Whether a record itself is why it cannot be written: another try would fail alike.
 pub(crate) fn is_culprit(code: RDKafkaErrorCode) -> bool {
+    is_content(code)
+        || matches!(
+            code,
+            RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::InvalidTopic
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+        )
+}
+
+/// Whether what the record holds is why, so that another record of the same origin may be taken.
+pub(crate) fn is_content(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
         RDKafkaErrorCode::MessageSizeTooLarge
@@ -33,11 +46,6 @@ pub(crate) fn is_culprit(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::InvalidTimestamp
             | RDKafkaErrorCode::InvalidMessage
             | RDKafkaErrorCode::InvalidMessageSize
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::InvalidTopic
-            | RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::UnknownPartition
-            | RDKafkaErrorCode::UnknownTopicOrPartition
     )
 }
 

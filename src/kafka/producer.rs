@@ -9,7 +9,7 @@
 //! appear after its successor restored. `commit` is called with nothing in flight, because the client's
 //! own flush waits in slices of 100 ms.
 
-use super::error::{Disposition, disposition, is_culprit};
+use super::error::{Disposition, disposition, is_content, is_culprit};
 use super::settings::{log_error, log_line};
 use crate::worker::{Outcome, Outgoing};
 use rdkafka::client::ClientContext;
@@ -19,6 +19,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
 use rdkafka::{TopicPartitionList, util::Timeout};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -108,6 +109,8 @@ pub struct TransactionalProducer {
     delivered: Arc<Delivered>,
     /// The topic whose end offsets are kept.
     tracked: Arc<str>,
+    /// Why the last culprit was refused.
+    refusal: Cell<Option<RDKafkaErrorCode>>,
 }
 
 impl std::fmt::Debug for TransactionalProducer {
@@ -128,7 +131,7 @@ impl TransactionalProducer {
         let deadline = Instant::now() + patience;
         loop {
             match producer.init_transactions(Duration::from_secs(10)) {
-                Ok(()) => return Ok(Self { producer, delivered, tracked }),
+                Ok(()) => return Ok(Self { producer, delivered, tracked, refusal: Cell::new(None) }),
                 Err(error) if disposition(&error) == Disposition::Retry && Instant::now() < deadline => {
                     tracing::warn!(%error, "waiting for the transaction coordinator");
                     producer.poll(Duration::from_millis(100));
@@ -152,6 +155,11 @@ impl TransactionalProducer {
         (topic.error().is_none() && count > 0).then_some(count)
     }
 
+    /// Whether the last record that was refused for itself was so for what it holds, and not for where it should go.
+    pub(super) fn refused_content(&self) -> bool {
+        self.refusal.get().is_some_and(is_content)
+    }
+
     /// Serves the client: delivery reports and errors.
     pub fn poll(&self) {
         self.producer.poll(Duration::ZERO);
@@ -173,13 +181,18 @@ impl TransactionalProducer {
         look(Moment::Began);
         for record in records {
             if let Err(error) = self.produce(record) {
-                let culprit = error.rdkafka_error_code().is_some_and(is_culprit).then_some(record.origin);
+                let code = error.rdkafka_error_code().filter(|code| is_culprit(*code));
+                self.refusal.set(code);
+                let culprit = code.map(|_| record.origin);
                 return self.abort(culprit, format!("a record to {}: {error}", record.topic), look);
             }
         }
         self.drain(None);
         match self.delivered.take_failure() {
-            (Some((origin, code)), _) => return self.abort(Some(origin), format!("delivery: {code}"), look),
+            (Some((origin, code)), _) => {
+                self.refusal.set(Some(code));
+                return self.abort(Some(origin), format!("delivery: {code}"), look);
+            }
             (None, Some(code)) => return self.abort(None, format!("delivery: {code}"), look),
             (None, None) => look(Moment::Drained),
         }

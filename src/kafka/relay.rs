@@ -19,7 +19,7 @@ use super::log::{LogSettings, is_passing};
 use super::producer::TransactionalProducer;
 use super::tail::{Tailed, owned};
 use super::takeover::{self, Predecessors};
-use crate::config::From as StartFrom;
+use crate::config::StartFrom;
 pub use crate::worker::{Outcome, Outgoing};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -208,7 +208,13 @@ impl Relay {
             return Outcome::Aborted { culprit: None, reason: "a transaction without offsets".to_owned() };
         }
         let offsets = self.signed(next.into_iter().map(|((topic, partition), next)| (topic, partition, next)));
-        self.producer.transact(records, &offsets, group, &mut |_| {})
+        match self.producer.transact(records, &offsets, group, &mut |_| {}) {
+            // No other record made of the same input would fare better.
+            Outcome::Aborted { culprit: Some(_), reason } if !self.producer.refused_content() => {
+                Outcome::Aborted { culprit: None, reason }
+            }
+            outcome => outcome,
+        }
     }
 
     /// The number of partitions of a topic; asks the broker.

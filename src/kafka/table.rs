@@ -81,11 +81,7 @@ impl Table {
             let behind = self.next.iter().find(|(partition, next)| **next < ends[partition]);
             let Some((partition, offset)) = behind else { return Ok(()) };
             if progress.elapsed() > PATIENCE {
-                return Err(KafkaFault::HeldBack {
-                    topic: self.topic.clone(),
-                    partition: *partition,
-                    offset: *offset,
-                });
+                return Err(KafkaFault::HeldBack { topic: self.topic.clone(), partition: *partition, offset: *offset });
             }
             match self.committed.poll(LOOK) {
                 Some(Ok(message)) => {

@@ -42,6 +42,12 @@ impl StopSignal {
         self.0.fetch_max(LEAVE, Ordering::SeqCst);
     }
 
+    /// Whether others are to take over at once.
+    #[must_use]
+    pub fn leaves(&self) -> bool {
+        self.asked() == Some(LEAVE)
+    }
+
     fn asked(&self) -> Option<u8> {
         Some(self.0.load(Ordering::SeqCst)).filter(|asked| *asked != 0)
     }

@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("worker", &["workflow", "partition", "selection", "contract", "telemetry"]),
     ("runner", &["worker", "llm", "workflow", "telemetry"]),
     ("agent", &["contract", "kafka", "selection"]),
+    ("sources", &["config", "contract", "kafka", "selection", "telemetry"]),
     ("http", &["telemetry"]),
     ("config", &[]),
     ("telemetry", &[]),

@@ -1,0 +1,277 @@
+//! The loop of one source: waits for its topics, joins, and carries batch after batch through a transaction.
+//!
+//! Whatever goes wrong ends this life of the relay, and the next begins at the committed offsets, after a while that
+//! doubles up to [`LONGEST_WAIT`]. What it waits for is on `/readyz` under its name, and in the log.
+
+use super::work::{Made, Unready, Work};
+use super::writer::{Form, Writer};
+use crate::contract::{Reason, Refusal, Registry, SchemaCache};
+use crate::kafka::admin::Admin;
+use crate::kafka::relay::{Outcome, Outgoing, Relay, RelayFault, RelaySettings};
+use crate::kafka::tail::Tailed;
+use crate::telemetry::{Health, Metrics, SourceCounters};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+/// Records in one transaction at most.
+const BATCH: usize = 500;
+/// One wait for records; also how late a stop is noticed.
+const IDLE: Duration = Duration::from_millis(100);
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Between two looks for topics that are not there.
+const LOOK: Duration = Duration::from_secs(1);
+/// Another process that takes this one's place so often will do so for ever.
+const FENCED_LIMIT: usize = 3;
+const FENCED_WINDOW: Duration = Duration::from_secs(60);
+
+/// Whether to stop, and then whether others are to take over at once.
+pub type Stop = Box<dyn Fn() -> Option<bool> + Send>;
+
+/// Why a source cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[error("source {name}: {detail}")]
+pub struct FeedEnded {
+    pub name: String,
+    pub detail: String,
+}
+
+/// One source, not started yet.
+pub struct Feed<W> {
+    pub settings: RelaySettings,
+    /// Topics it writes that are not Baton's own.
+    pub outputs: Vec<String>,
+    pub work: W,
+    pub writer: Writer,
+    pub admin: Admin,
+    pub registry: Registry,
+    pub schemas: Arc<SchemaCache>,
+    pub health: Health,
+    pub metrics: Arc<Metrics>,
+    pub stop: Stop,
+    pub runtime: Handle,
+}
+
+impl<W> std::fmt::Debug for Feed<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("topics", &self.settings.topics).finish_non_exhaustive()
+    }
+}
+
+/// Dead letters of a batch, by the place of their record in it.
+type Letters = BTreeMap<usize, (Refusal, Form)>;
+
+impl<W: Work> Feed<W> {
+    /// Works until told to stop.
+    ///
+    /// # Errors
+    /// Why it cannot go on at all.
+    pub fn run(mut self) -> Result<(), FeedEnded> {
+        let (mut wait, mut fenced) = (FIRST_WAIT, VecDeque::new());
+        let counters = self.metrics.source(self.writer.name());
+        self.waiting("it has not started yet");
+        while self.find_topics() {
+            let began = Instant::now();
+            let fault = match self.live(&counters) {
+                Ok(()) => break,
+                Err(fault) => fault,
+            };
+            if began.elapsed() > LONGEST_WAIT * 2 {
+                wait = FIRST_WAIT;
+            }
+            self.waiting(&format!("{fault}; again in {wait:?}"));
+            if let RelayFault::Fenced(detail) = fault {
+                let now = Instant::now();
+                fenced.retain(|at| now.duration_since(*at) < FENCED_WINDOW);
+                fenced.push_back(now);
+                if fenced.len() > FENCED_LIMIT {
+                    let detail = format!("another process has this slot; give each a kafka.slot of its own ({detail})");
+                    return Err(FeedEnded { name: self.writer.name().to_owned(), detail });
+                }
+            }
+            self.sleep(wait);
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+        self.health.forget(&self.part());
+        Ok(())
+    }
+
+    /// Waits until all topics are there; false if told to stop.
+    fn find_topics(&self) -> bool {
+        let wanted: Vec<&String> = self.settings.topics.iter().chain(&self.outputs).collect();
+        let mut said = String::new();
+        while (self.stop)().is_none() {
+            let reason = match self.runtime.block_on(self.admin.cluster()) {
+                Ok(cluster) => {
+                    let is_missing = |name: &&&String| !cluster.topics.iter().any(|topic| topic.name == ***name);
+                    let missing: Vec<&str> = wanted.iter().filter(is_missing).map(|name| name.as_str()).collect();
+                    if missing.is_empty() {
+                        return true;
+                    }
+                    format!("waiting for topics that are not there: {}", missing.join(", "))
+                }
+                Err(fault) => fault.to_string(),
+            };
+            if reason != said {
+                self.waiting(&reason);
+                said = reason;
+            }
+            self.sleep(LOOK);
+        }
+        false
+    }
+
+    /// From joining the group to the first thing that goes wrong, or to the end.
+    fn live(&mut self, counters: &SourceCounters) -> Result<(), RelayFault> {
+        let mut relay = Relay::join(&self.settings)?;
+        let mut is_ready = false;
+        loop {
+            if let Some(at_once) = (self.stop)() {
+                relay.close(at_once);
+                return Ok(());
+            }
+            let batch = relay.poll(IDLE, BATCH)?;
+            if relay.is_member() != is_ready {
+                is_ready = relay.is_member();
+                if is_ready {
+                    self.health.ready(&self.part());
+                } else {
+                    self.waiting("the group is deciding who reads what");
+                }
+            }
+            if !batch.is_empty() && !self.carry(&mut relay, &batch, counters)? {
+                is_ready = false;
+            }
+        }
+    }
+
+    /// One batch through a transaction. False: it was given up for the group or for a stop, and comes again.
+    fn carry(&mut self, relay: &mut Relay, batch: &[Tailed], counters: &SourceCounters) -> Result<bool, RelayFault> {
+        let (mut letters, mut wait) = (Letters::new(), FIRST_WAIT);
+        loop {
+            let (records, made) = match self.stage(batch, &letters) {
+                Ok(staged) => staged,
+                Err(Unready::Kafka(fault)) => return Err(RelayFault::Again(fault.to_string())),
+                Err(Unready::Registry(reason)) => {
+                    self.waiting(&format!("{reason}; it waits for the registry"));
+                    if (self.stop)().is_some() || !self.hold(relay, wait)? {
+                        return Ok(false);
+                    }
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                    continue;
+                }
+            };
+            if wait > FIRST_WAIT {
+                self.health.ready(&self.part());
+            }
+            match relay.transact(&records, batch) {
+                Outcome::Committed => {
+                    self.count(&made, counters);
+                    return Ok(true);
+                }
+                Outcome::Aborted { culprit: Some(origin), reason } => {
+                    tracing::warn!(source = self.writer.name(), reason, "a record cannot be written");
+                    let letter = match letters.remove(&origin).or_else(|| refusal_of(&made, origin)) {
+                        Some((refusal, form)) => form.smaller().map(|form| (refusal, form)),
+                        None => Some((Refusal::new(Reason::TooLarge, reason.clone()), Form::Whole)),
+                    };
+                    let Some(letter) = letter else { return Err(RelayFault::Again(reason)) };
+                    letters.insert(origin, letter);
+                }
+                Outcome::Aborted { culprit: None, reason } | Outcome::Unknown { reason } => {
+                    return Err(RelayFault::Again(reason));
+                }
+            }
+        }
+    }
+
+    /// What a batch becomes, as it would be now.
+    fn stage(&mut self, batch: &[Tailed], letters: &Letters) -> Result<(Vec<Outgoing>, Vec<Made>), Unready> {
+        self.work.prepare(batch, &self.runtime)?;
+        'again: loop {
+            self.work.begin();
+            let (mut records, mut made) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+            for (origin, record) in batch.iter().enumerate() {
+                let judged = match letters.get(&origin) {
+                    Some((refusal, _)) => Made::Refused(refusal.clone()),
+                    None => match self.work.judge(record, origin, &mut records) {
+                        Ok(judged) => judged,
+                        Err(schema) => {
+                            self.learn(schema)?;
+                            continue 'again;
+                        }
+                    },
+                };
+                if let Made::Refused(refusal) = &judged {
+                    let form = letters.get(&origin).map_or(Form::Whole, |(_, form)| *form);
+                    records.push(self.writer.dead(refusal, form, record, origin));
+                }
+                made.push(judged);
+            }
+            return Ok((records, made));
+        }
+    }
+
+    fn learn(&self, id: u32) -> Result<(), Unready> {
+        match self.runtime.block_on(self.registry.schema(id)) {
+            Ok(Some(schema)) => self.schemas.insert(id, schema),
+            Ok(None) => self.schemas.insert_missing(id),
+            Err(error) => return Err(Unready::Registry(error.to_string())),
+        }
+        Ok(())
+    }
+
+    /// Stays in the group for a while without reading; false if the group decided anew.
+    fn hold(&self, relay: &mut Relay, wait: Duration) -> Result<bool, RelayFault> {
+        let until = Instant::now() + wait;
+        while Instant::now() < until && (self.stop)().is_none() {
+            if !relay.hold(IDLE)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn count(&self, made: &[Made], counters: &SourceCounters) {
+        for made in made {
+            match made {
+                Made::Task => drop(counters.tasks.inc()),
+                Made::Report => drop(counters.reports.inc()),
+                Made::Prediction => drop(counters.predictions.inc()),
+                Made::Skipped => drop(counters.skipped.inc()),
+                Made::Refused(refusal) => {
+                    tracing::warn!(source = self.writer.name(), %refusal, "a record is a dead letter");
+                    counters.dead.inc();
+                    self.metrics.dead_letters(refusal.reason.as_str()).inc();
+                }
+            }
+        }
+    }
+
+    /// Under this the source is on `/readyz`.
+    fn part(&self) -> String {
+        format!("source {}", self.writer.name())
+    }
+
+    fn waiting(&self, reason: &str) {
+        tracing::warn!(source = self.writer.name(), "{reason}");
+        self.health.waiting(&self.part(), reason);
+    }
+
+    fn sleep(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        while Instant::now() < until && (self.stop)().is_none() {
+            std::thread::sleep(IDLE.min(until.saturating_duration_since(Instant::now())));
+        }
+    }
+}
+
+/// A letter that was written for the first time.
+fn refusal_of(made: &[Made], origin: usize) -> Option<(Refusal, Form)> {
+    match made.get(origin) {
+        Some(Made::Refused(refusal)) => Some((refusal.clone(), Form::Whole)),
+        _ => None,
+    }
+}
