@@ -8,4 +8,5 @@ mod exactly_once;
 mod harness;
 mod python_agent;
 mod rust_agent;
+mod sources;
 mod support;

@@ -104,6 +104,31 @@ fn a_list_takes_an_index_and_the_next_one_appends() {
 }
 
 #[test]
+fn sources_are_parsed_when_they_are_read_and_all_their_faults_told() {
+    let file = "[[sources]]\ntopic = \"crm.leads\"\nobjective = \"Qualify {/name}\"\nid = \"/id\"\n[sources.labels]\nof = \"{/x}\"";
+    let config = load(file, &[("BATON__SOURCES__0__FROM", "latest")], &["sources[0].priority=9"]);
+    let source = &config.sources[0];
+    assert_eq!((source.name(), source.priority), ("crm.leads", Some(9)));
+    assert_eq!(source.from, crate::config::StartFrom::Latest);
+    let file = "[kafka]\nprefix = \"b\"\n[[sources]]\ntopic = \"b.tasks\"\nobjective = \"a } b\"\nid = \"id\"\npriority = 10\n\
+                [[sources]]\ntopic = \"t\"\nname = \"a/b\"\n[[sources]]\nobjective = \"x\"\n[[sources]]\ntopic = \"confluent\"\n\
+                objective = \"x\"\n[confluent]\nagents = [\"A\"]\npredictions = \"agent_messages\"";
+    let faults = faults(file, &[], &[]);
+    let of = |key: &str| faults.iter().find(|it| it.key == key).unwrap_or_else(|| panic!("{key}: {faults:#?}"));
+    assert!(of("sources[0].topic").problem.contains("Baton's own"));
+    assert!(of("sources[0].objective").problem.contains("write it twice"));
+    assert!(of("sources[0].id").problem.contains("begins with a slash"));
+    assert_eq!(of("sources[0].priority").value.as_deref(), Some("10"));
+    assert!(of("sources[1].name").problem.contains("group's name"));
+    assert!(
+        of("sources[1].objective").problem.contains("missing") && of("sources[2].topic").problem.contains("missing")
+    );
+    assert!(of("sources[3].topic").problem.contains("another source"));
+    assert!(of("confluent.predictions").problem.contains("messages"));
+    assert_eq!(faults.len(), 9, "{faults:#?}");
+}
+
+#[test]
 fn all_faults_come_at_once_with_key_value_origin_and_remedy() {
     let file = "[kafka]\nslott = \"a\"\nslot = 0\n[worker]\nbatch = 0\ntransaction_timeout = 20\n[webhooks]\nx = 1";
     let environment = [("BATON__WORKER__MAX_LIVE", "many"), ("BATON__ROUTING__LLM", "sometimes")];
