@@ -158,6 +158,10 @@ impl Registry {
     /// The registry cannot be asked or refuses. A 404 without the registry's own code for a missing schema is
     /// no answer: a wrong address must not make dead letters.
     pub async fn schema(&self, id: u32) -> Result<Option<WriterSchema>, RegistryError> {
+        // Registries count in 31 bits, and some do not understand more: such an id comes from bytes that are no record.
+        if i32::try_from(id).is_err() {
+            return Ok(None);
+        }
         let schema = match get_schema_by_id(id, &self.settings).await {
             Ok(schema) => schema,
             Err(error) if is_missing(&error) => return Ok(None),

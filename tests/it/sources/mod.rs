@@ -38,6 +38,9 @@ fn create(scratch: &Scratch, name: &str, partitions: i32, settings: &[(&str, &st
 #[track_caller]
 fn register_json(scratch: &Scratch, subject: &str, schema: &Value) -> u32 {
     let url = format!("{}/subjects/{subject}/versions", scratch.stack.registry);
+    let mut schema = schema.clone();
+    // Some registries do not believe the type without it.
+    schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     let body = json!({ "schema": schema.to_string(), "schemaType": "JSON" });
     let said = post(&url, &body, Duration::from_secs(10)).expect("the registry answers");
     let body: Value = serde_json::from_str(&said.body).expect("the registry speaks JSON");
