@@ -18,9 +18,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runner", &["worker", "llm", "workflow", "telemetry"]),
     ("agent", &["contract", "kafka", "selection"]),
     ("http", &["telemetry"]),
+    ("embedded", &["config"]),
     ("config", &[]),
     ("telemetry", &[]),
-    ("cli", &["config", "contract", "kafka", "agent", "service", "selection"]),
+    ("cli", &["config", "contract", "kafka", "agent", "service", "selection", "embedded", "http"]),
 ];
 const ROOT: &str = "service";
 
