@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runner", &["worker", "llm", "workflow", "telemetry"]),
     ("agent", &["contract", "kafka", "selection"]),
     ("http", &["telemetry"]),
+    ("embedded", &[]),
     ("config", &[]),
     ("telemetry", &[]),
     ("cli", &["config", "contract", "kafka", "agent", "service", "selection"]),

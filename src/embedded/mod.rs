@@ -1,0 +1,3 @@
+//! What `baton dev` and `baton demo` bring with them, so that nothing else has to run.
+
+pub mod registry;
