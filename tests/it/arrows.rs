@@ -19,9 +19,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["contract", "kafka", "selection"]),
     ("sources", &["config", "contract", "kafka", "selection", "telemetry"]),
     ("http", &["telemetry"]),
+    ("embedded", &["config"]),
     ("config", &[]),
     ("telemetry", &[]),
-    ("cli", &["config", "contract", "kafka", "agent", "service", "selection"]),
+    ("cli", &["config", "contract", "kafka", "agent", "service", "selection", "embedded", "http"]),
 ];
 const ROOT: &str = "service";
 
