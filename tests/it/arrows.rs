@@ -19,8 +19,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["contract", "kafka", "selection"]),
     ("http", &["telemetry"]),
     ("config", &[]),
+    ("demo", &["agent", "contract", "selection"]),
     ("telemetry", &[]),
-    ("cli", &["config", "contract", "kafka", "agent", "service", "selection"]),
+    ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection"]),
 ];
 const ROOT: &str = "service";
 
