@@ -8,6 +8,8 @@
 mod agent_file;
 mod lead;
 mod progress;
+#[cfg(test)]
+mod routes;
 mod sample;
 mod story;
 mod work;

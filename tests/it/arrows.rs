@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["contract", "kafka", "selection"]),
     ("http", &["telemetry"]),
     ("config", &[]),
-    ("demo", &["agent", "contract", "selection"]),
+    ("demo", &["agent", "contract", "selection", "workflow"]),
     ("telemetry", &[]),
     ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection"]),
 ];
