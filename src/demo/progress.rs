@@ -137,7 +137,7 @@ mod tests {
         progress.ended(&completion("t"));
         assert_eq!((progress.count(), progress.total(), progress.is_over()), (1, 2, false));
         assert_eq!(progress.lanes()[1], lane("B", 0, 1));
-        assert_eq!(progress.last().last(), Some("t → end (nobody takes what is there)"));
+        assert_eq!(progress.last().last(), Some("t → end (nobody takes it)"));
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl TaskStory {
 /// Why, in a few words that fit into a table.
 pub(super) fn why(decision: &RoutingDecision) -> String {
     let mut why = match (decision.choice, decision.by) {
-        (Choice::Done, SettledBy::Contract) => "nobody takes what is there".to_owned(),
+        (Choice::Done, SettledBy::Contract) => "nobody takes it".to_owned(),
         (Choice::None, _) => "waits for an agent that fits".to_owned(),
         (_, SettledBy::Contract) => "contract".to_owned(),
         (_, SettledBy::ClearWinner | SettledBy::Local) => words(decision),
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(task.path(), ["A", "B"]);
         assert_eq!((&*task.hops[0].why, &*task.hops[1].why), ("contract", "words 0.50 over 0.25"));
         assert_eq!(task.hops[1].millis, Some(70));
-        assert_eq!(task.end.as_ref().unwrap().why, "nobody takes what is there");
+        assert_eq!(task.end.as_ref().unwrap().why, "nobody takes it");
         assert_eq!(
             (task.millis(), story.first_routed_at(), story.last_ended_at()),
             (Some(900), Some(1_001), Some(1_900))
