@@ -47,8 +47,8 @@ pub(super) async fn run(context: &Context, args: &DemoArgs) -> anyhow::Result<Do
     say_what(&sample, leads.len());
     let stage = Stage::set(context).await?;
     let result = Box::pin(tell(&stage.context, args, &sample, &leads, began)).await;
-    stage.strike().await;
-    result
+    let struck = stage.strike().await;
+    result.and_then(|done| struck.map(|()| done))
 }
 
 fn write(directory: &Path) -> anyhow::Result<Done> {

@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("demo", &["agent", "contract", "selection", "workflow"]),
     ("telemetry", &[]),
-    ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection"]),
+    ("cli", &["config", "contract", "demo", "embedded", "kafka", "agent", "service", "selection"]),
 ];
 const ROOT: &str = "service";
 
