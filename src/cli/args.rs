@@ -26,6 +26,7 @@ pub(super) struct Cli {
 
 const EXAMPLES: &str = "\
 From nothing to a result:
+  baton dev                                    broker, registry and all of Baton in one process; or with your own Kafka:
   baton apply                                  create topics, register schemas
   baton agents register agents.json            say who can do what
   baton run                                    work; start more of them to scale
@@ -57,6 +58,16 @@ Examples:
 Each worker has a slot of its own (kafka.slot); restarted under the same slot it goes on without a rebalance.
 SIGTERM ends it and expects it back; SIGINT (Ctrl-C) hands its work to the other workers at once.")]
     Run(RunArgs),
+    /// Everything in one process for developing: broker, schema registry, all roles; data is kept
+    #[command(after_help = "\
+Examples:
+  baton dev
+  baton dev --data /tmp/try --kafka-port 0 --registry-port 0 --http-port 0
+
+Other commands find it without any setting. Settings of baton.toml count, but those of the broker and the registry.
+For this machine only, and no measure of Kafka: one copy, all in memory, what is kept on disk only grows.
+Ctrl-C or SIGTERM ends it; the data stays. To start over, delete the folder.")]
+    Dev(DevArgs),
     /// Create or check topics and schemas; prints the difference and never deletes or shrinks
     #[command(after_help = "\
 Examples:
@@ -143,6 +154,22 @@ pub(super) struct RunArgs {
     /// What this process does [default: all of them]
     #[arg(long, value_delimiter = ',', value_parser = role, value_name = "ROLE,…")]
     pub(super) roles: Vec<Role>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// Where records and schemas are kept
+    #[arg(long, value_name = "DIR", default_value = "baton-data")]
+    pub(super) data: PathBuf,
+    /// Of the broker; 0 = any free one, printed
+    #[arg(long, value_name = "PORT", default_value_t = 9092)]
+    pub(super) kafka_port: u16,
+    /// Of the schema registry; 0 = any free one, printed
+    #[arg(long, value_name = "PORT", default_value_t = 8081)]
+    pub(super) registry_port: u16,
+    /// Of health, metrics and API; 0 = any free one, printed [default: that of http.listen]
+    #[arg(long, value_name = "PORT")]
+    pub(super) http_port: Option<u16>,
 }
 
 fn role(text: &str) -> Result<Role, String> {

@@ -18,10 +18,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runner", &["worker", "llm", "workflow", "telemetry"]),
     ("agent", &["contract", "kafka", "selection"]),
     ("http", &["telemetry"]),
+    ("embedded", &["config"]),
     ("config", &[]),
     ("demo", &["agent", "contract", "selection", "workflow"]),
     ("telemetry", &[]),
-    ("cli", &["config", "contract", "demo", "embedded", "kafka", "agent", "service", "selection"]),
+    ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection", "embedded", "http"]),
 ];
 const ROOT: &str = "service";
 
