@@ -38,6 +38,17 @@ Exit codes: 0 done, 1 failed, 2 wrong use.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// See it work: sample agents and sales leads in one process, with nothing to install and nothing kept
+    #[command(after_help = "\
+Examples:
+  baton demo                       50 and more leads, then it stays up to look around; Ctrl-C ends it
+  baton demo --tasks 50 --exit     leave with status 0 if all tasks succeeded
+  baton demo --write sales         make the leads and agents yours
+  baton demo --dir sales           and run them
+
+Leads and agents are read from ./examples/sales if that is there, else from the copies in the binary. A broker, a schema
+registry and a worker run inside this process on free ports. No mail is sent. [llm] and [routing] count as configured.")]
+    Demo(DemoArgs),
     /// Work: take tasks, choose agents, take their reports, complete
     #[command(after_help = "\
 Examples:
@@ -118,6 +129,24 @@ pub(super) struct FormatArgs {
     /// As a table, or as one JSON array
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// How many tasks; leads are taken in order, and again from the first where there are fewer [default: all leads, once]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(super) tasks: Option<u16>,
+    /// Leave when all tasks have ended: with status 0 if all succeeded, else 1
+    #[arg(long)]
+    pub(super) exit: bool,
+    /// The directory of leads.jsonl and agents/
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// Write the leads and agents of the binary into DIR, and do nothing else
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dir", "tasks", "exit"])]
+    pub(super) write: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod apply;
 mod args;
 mod config;
 mod context;
+mod demo;
 mod desired;
 mod dev;
 mod dlq;
@@ -92,6 +93,7 @@ fn dispatch<G>(cli: Cli, log: impl FnOnce(Logging, &Handle) -> anyhow::Result<G>
     runtime.block_on(async {
         match cli.command {
             Command::Run(_) | Command::Dev(_) | Command::Completions { .. } => Ok(Done::Well),
+            Command::Demo(args) => Box::pin(demo::run(context, &args)).await,
             Command::Apply(args) => Box::pin(apply::run(context, args)).await,
             Command::Doctor(args) => Box::pin(doctor::run(context, args)).await,
             Command::Submit(args) => Box::pin(submit::run(context, args)).await,

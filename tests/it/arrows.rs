@@ -21,8 +21,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &["telemetry"]),
     ("embedded", &["config"]),
     ("config", &[]),
+    ("demo", &["agent", "contract", "selection", "workflow"]),
     ("telemetry", &[]),
-    ("cli", &["config", "contract", "kafka", "agent", "service", "selection", "embedded", "http"]),
+    ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection", "embedded", "http"]),
 ];
 const ROOT: &str = "service";
 
