@@ -62,7 +62,7 @@ fn row(task: &TaskStory, company: &str) -> Value {
     json!({
         "task": task.task_id,
         "lead": company,
-        "outcome": task.outcome.map_or(json!("not ended"), |outcome| json!(outcome)),
+        "outcome": task.outcome.map_or_else(|| json!("not ended"), |outcome| json!(outcome)),
         "time": task.millis().map(millis),
         "path": path.join(THEN),
     })
@@ -94,7 +94,7 @@ fn whole(task: &TaskStory, company: &str) -> Value {
 fn totals(story: &Story) -> String {
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
     for task in &story.tasks {
-        let outcome = task.outcome.map_or(json!("not ended"), |outcome| json!(outcome));
+        let outcome = task.outcome.map_or_else(|| json!("not ended"), |outcome| json!(outcome));
         *outcomes.entry(outcome.as_str().unwrap_or_default().to_owned()).or_default() += 1;
     }
     let outcomes: Vec<String> = outcomes.into_iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();

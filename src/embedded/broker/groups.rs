@@ -46,7 +46,7 @@ pub(super) fn join(
     if first.error_code != 0 {
         return first;
     }
-    let member = first.member_id.clone();
+    let member = first.member_id;
     loop {
         let now = inner.engine.now_ms();
         let Some(group) = group(&mut inner.engine, id) else { return refused(UNKNOWN_MEMBER_ID) };

@@ -187,7 +187,7 @@ fn kind(schema: &Schema) -> String {
             let variants: Vec<_> = union.variants().iter().map(kind_of_variant).collect();
             format!("union [{}]", variants.join(", "))
         }
-        _ => schema.name().map_or(kind.clone(), |name| format!("{kind} {name}")),
+        _ => schema.name().map_or_else(|| kind.clone(), |name| format!("{kind} {name}")),
     }
 }
 
