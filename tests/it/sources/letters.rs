@@ -73,7 +73,11 @@ fn what_fits_no_task_is_a_dead_letter_and_the_others_go_on() {
     });
     let listed =
         scratch.baton(&["dlq", "list", "--topic", "sources", "--reason", "ID", "--format", "json"]).ok().json();
-    assert_eq!((&listed[0]["topic"], &listed[0]["from"]["topic"]), (&json!(scratch.topic("sources")), &json!(topic)), "{listed:#}");
+    assert_eq!(
+        (&listed[0]["topic"], &listed[0]["from"]["topic"]),
+        (&json!(scratch.topic("sources")), &json!(topic)),
+        "{listed:#}"
+    );
     let place = [&listed[0]["partition"], &listed[0]["offset"]].map(ToString::to_string);
     let shown = scratch.baton(&["dlq", "show", "sources", &place[0], &place[1]]).ok().json();
     assert_eq!(shown["value"]["id"], json!({}), "{shown:#}");
