@@ -21,7 +21,7 @@ pub struct Source {
     pub input_contract: Option<String>,
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    pub priority: Option<u8>,
+    pub priority: Option<u16>,
     /// A moment in the value: RFC 3339, or milliseconds since the epoch. Null or not there = none.
     pub deadline: Option<Pointer>,
     /// Allowed agents; empty = all.
@@ -56,7 +56,7 @@ pub struct Confluent {
     pub input_contract: Option<String>,
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    pub priority: Option<u8>,
+    pub priority: Option<u16>,
     /// A field of `lead_data` in which a prediction carries its assignment's id, for agents that hand `lead_data` on
     /// as it is; none = nothing is added.
     pub link: Option<String>,
@@ -167,7 +167,7 @@ fn topic(checks: &mut Checks, key: &str, topic: &str, prefix: &str) {
 fn common(
     checks: &mut Checks,
     key: &dyn Fn(&str) -> String,
-    priority: Option<u8>,
+    priority: Option<u16>,
     contract: Option<&str>,
     kind: Option<&str>,
 ) {

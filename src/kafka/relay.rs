@@ -276,6 +276,10 @@ impl Relay {
             self.group = self.consumer.group_metadata();
             return self.consumer.assign(&list).map_err(failed);
         }
+        // What a dead predecessor left open holds up readers of all it wrote to, whether its offsets are pending or not.
+        if let Err(error) = self.predecessors.fence(&list) {
+            tracing::warn!(%error, "looking for a process that left a transaction open");
+        }
         let committed = takeover::committed(&self.consumer, &list, &self.predecessors, PATIENCE)
             .map_err(|reason| RelayFault::Again(format!("committed offsets: {reason}")))?;
         let mut positions = Vec::with_capacity(named.len());

@@ -1,11 +1,11 @@
 //! A compacted topic that every process reads as a whole, and to its present end whenever a decision rests on it.
 //!
-//! It sees committed records only. What a transaction that is still open may add is waited for, since only then it is
-//! decided; after [`PATIENCE`] that is a fault. Blocking, without a group.
+//! It sees committed records only. Behind a transaction that is still open the end is not reached: the caller, who has a
+//! group to serve, comes again. Blocking, without a group of its own.
 
 use super::fault::KafkaFault;
 use super::settings::{self, ClientLog, Isolation, REQUEST};
-use super::tail::{PATIENCE, Tailed, owned};
+use super::tail::{Tailed, owned};
 use crate::config;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -65,11 +65,11 @@ impl Table {
         Ok(Self { committed, all, topic: topic.to_owned(), servers, next })
     }
 
-    /// Reads on to the end as it is now.
+    /// Reads on to the end as it is now. False: for so long nothing came, and the end is still ahead.
     ///
     /// # Errors
-    /// [`KafkaFault::HeldBack`]; what the brokers refuse.
-    pub fn catch_up(&mut self, apply: &mut dyn FnMut(Tailed)) -> Result<(), KafkaFault> {
+    /// What the brokers refuse.
+    pub fn catch_up(&mut self, patience: Duration, apply: &mut dyn FnMut(Tailed)) -> Result<bool, KafkaFault> {
         let mut ends = BTreeMap::new();
         for partition in self.next.keys() {
             let end = self.all.fetch_watermarks(&self.topic, *partition, REQUEST);
@@ -78,10 +78,11 @@ impl Table {
         let mut progress = Instant::now();
         loop {
             self.look_at_positions()?;
-            let behind = self.next.iter().find(|(partition, next)| **next < ends[partition]);
-            let Some((partition, offset)) = behind else { return Ok(()) };
-            if progress.elapsed() > PATIENCE {
-                return Err(KafkaFault::HeldBack { topic: self.topic.clone(), partition: *partition, offset: *offset });
+            if self.next.iter().all(|(partition, next)| *next >= ends[partition]) {
+                return Ok(true);
+            }
+            if progress.elapsed() > patience {
+                return Ok(false);
             }
             match self.committed.poll(LOOK) {
                 Some(Ok(message)) => {

@@ -43,7 +43,7 @@ impl Predecessors {
     }
 
     /// Ends the open transactions of whoever last decided an offset of these partitions.
-    fn fence(&self, list: &TopicPartitionList) -> KafkaResult<()> {
+    pub(super) fn fence(&self, list: &TopicPartitionList) -> KafkaResult<()> {
         let reader: BaseConsumer<ClientLog> = self.lookup.create_with_context(ClientLog)?;
         let decided = reader.committed_offsets(list.clone(), REQUEST)?;
         let names = decided.elements();

@@ -154,8 +154,11 @@ impl<W: Work> Feed<W> {
             let (records, made) = match self.stage(batch, &letters) {
                 Ok(staged) => staged,
                 Err(Unready::Kafka(fault)) => return Err(RelayFault::Again(fault.to_string())),
-                Err(Unready::Registry(reason)) => {
-                    self.waiting(&format!("{reason}; it waits for the registry"));
+                Err(unready @ (Unready::Registry(_) | Unready::Behind)) => {
+                    self.waiting(&match unready {
+                        Unready::Registry(reason) => format!("{reason}; it waits for the registry"),
+                        other => other.to_string(),
+                    });
                     if (self.stop)().is_some() || !self.hold(relay, wait)? {
                         return Ok(false);
                     }
@@ -235,6 +238,11 @@ impl<W: Work> Feed<W> {
     }
 
     fn count(&self, made: &[Made], counters: &SourceCounters) {
+        let mut refusals = made.iter().filter_map(|made| if let Made::Refused(why) = made { Some(why) } else { None });
+        if let Some(first) = refusals.next() {
+            let (source, count) = (self.writer.name(), 1 + refusals.count());
+            tracing::warn!(source, count, %first, "records became dead letters");
+        }
         for made in made {
             match made {
                 Made::Task => drop(counters.tasks.inc()),
@@ -242,7 +250,6 @@ impl<W: Work> Feed<W> {
                 Made::Prediction => drop(counters.predictions.inc()),
                 Made::Skipped => drop(counters.skipped.inc()),
                 Made::Refused(refusal) => {
-                    tracing::warn!(source = self.writer.name(), %refusal, "a record is a dead letter");
                     counters.dead.inc();
                     self.metrics.dead_letters(refusal.reason.as_str()).inc();
                 }

@@ -23,6 +23,9 @@ pub enum Unready {
     /// It waits, and is judged then.
     #[error("{0}")]
     Registry(String),
+    /// A transaction of another process is not decided yet; it is judged then.
+    #[error("waiting for the end of another process's transaction")]
+    Behind,
     /// It is read again.
     #[error(transparent)]
     Kafka(#[from] KafkaFault),

@@ -33,6 +33,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
+/// A commit of another process takes less; one that takes longer may be a dead one's, which the group has to end.
+const CAUGHT_UP: Duration = Duration::from_millis(500);
 /// How long what the registry says of the predictions' subject counts.
 const SUBJECT_FOR: Duration = Duration::from_secs(60);
 
@@ -95,9 +97,9 @@ impl Confluent {
             }
         };
         // Given back only if it is still good: a reading that failed begins anew.
-        table.catch_up(&mut |record| self.open.apply(&record))?;
+        let is_there = table.catch_up(CAUGHT_UP, &mut |record| self.open.apply(&record))?;
         self.table = Some(table);
-        Ok(())
+        if is_there { Ok(()) } else { Err(Unready::Behind) }
     }
 
     fn look_up_schema(&mut self, runtime: &Handle) -> Result<(), Unready> {
@@ -105,11 +107,13 @@ impl Confluent {
             return Ok(());
         }
         let subject = format!("{}-value", self.config.predictions);
-        let answer = runtime.block_on(self.registry.json_subject(&subject));
-        let id = match answer.map_err(|error| Unready::Registry(error.to_string()))? {
-            JsonSubject::Json(id) => Some(id),
-            JsonSubject::Missing => None,
-            JsonSubject::Other(kind) => {
+        let id = match (runtime.block_on(self.registry.json_subject(&subject)), self.schema) {
+            (Ok(JsonSubject::Json(id)), _) => Some(id),
+            (Ok(JsonSubject::Missing), _) => None,
+            // A registry that is away changes nothing: its last answer counts.
+            (Err(_), Some((id, _))) => id,
+            (Err(error), None) => return Err(Unready::Registry(error.to_string())),
+            (Ok(JsonSubject::Other(kind)), _) => {
                 let problem =
                     format!("{subject} is of type {kind} in the registry, predictions are JSON; mend the subject");
                 return Err(Unready::Registry(problem));

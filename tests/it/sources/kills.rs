@@ -1,4 +1,5 @@
-//! Processes are killed again and again while records stream in: every record becomes one task, none becomes two.
+//! Processes are killed again and again, and one is frozen until another has its work, while records stream in: every
+//! record becomes one task, none becomes two.
 
 use super::super::support::{Scratch, Send, Topic, heavy, until};
 use super::{SOON, create, sender};
@@ -11,7 +12,7 @@ const ROUND: usize = 500;
 const KILLS: usize = 6;
 
 #[test]
-fn each_record_is_one_task_however_often_processes_are_killed() {
+fn each_record_is_one_task_however_often_processes_are_killed_or_frozen() {
     let _turn = heavy();
     let scratch = Scratch::new("killed");
     scratch.apply();
@@ -28,6 +29,8 @@ fn each_record_is_one_task_however_often_processes_are_killed() {
             Send::to(&topic).partition(partition).json(&json!({ "n": n }))
         }));
         if kills == KILLS {
+            // In the midst of what was just sent; the other takes over once its session is over.
+            workers[0].freeze();
             continue;
         }
         // Some of what was just sent has become tasks: the blow falls in the midst of it.
@@ -41,6 +44,13 @@ fn each_record_is_one_task_however_often_processes_are_killed() {
         workers[(kills - 1) % 2] = scratch.worker(["a", "b"][(kills - 1) % 2]).toml(&toml).spawn();
     }
     tasks.count(RECORDS, Duration::from_secs(60));
+    let heard = |log: &str| log.matches("partitions assigned transactional_id").count();
+    let before = heard(&workers[0].log());
+    workers[0].thaw();
+    until("the frozen one is back in the group", SOON, || match heard(&workers[0].log()) {
+        times if times > before => Ok(()),
+        times => Err(times.to_string()),
+    });
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     let all = tasks.settle();
     for task in all {
