@@ -7,6 +7,7 @@ mod e2e;
 mod exactly_once;
 mod harness;
 mod python_agent;
+mod registry_server;
 mod rust_agent;
 mod sources;
 mod support;

@@ -2,7 +2,8 @@
 //!
 //! Whether one schema reads what another wrote is asked of apache-avro's checker. That one takes the names of types at
 //! their word, so named types are put in their places first. It stops at its first finding and does not say where; so it
-//! is asked again, further and further inside, until the place is known.
+//! is asked again, further and further inside, until the place is known. It knows the aliases of fields but not those of
+//! types: a type that got another name is another type.
 
 use apache_avro::Schema;
 use apache_avro::schema::{Name, NamespaceRef, SchemaKind, UnionSchema};

@@ -72,7 +72,7 @@ pub(super) fn unread(writer: &Value, reader: &Value) -> Vec<String> {
     }
     if has_far_reference(reader) {
         return vec![
-            "it has a `$ref` to outside `$defs`, and then only equal schemas are known to go together".to_owned(),
+            "it has a `$ref` to outside `$defs` or an `$id` inside, and then only equal schemas are known to go together".to_owned(),
         ];
     }
     let mut reasons = Vec::new();
@@ -81,16 +81,27 @@ pub(super) fn unread(writer: &Value, reader: &Value) -> Vec<String> {
     reasons
 }
 
-/// What a `$ref` points to may change with the rest of the schema, unless it is among the definitions.
-fn has_far_reference(value: &Value) -> bool {
-    match value {
-        Value::Object(object) => object.iter().any(|(key, value)| match value {
-            Value::String(to) if key == "$ref" => !to.starts_with("#/$defs/") && !to.starts_with("#/definitions/"),
-            value => has_far_reference(value),
-        }),
-        Value::Array(values) => values.iter().any(has_far_reference),
-        _ => false,
+/// What a `$ref` points to may change with the rest of the schema, unless it is among the definitions of the root.
+fn has_far_reference(schema: &Value) -> bool {
+    fn below(value: &Value) -> bool {
+        let far = |(key, value): (&String, &Value)| match (key.as_str(), value) {
+            ("$ref", Value::String(to)) => !to.starts_with("#/$defs/") && !to.starts_with("#/definitions/"),
+            // Below it, `#` is another root.
+            ("$id" | "id", Value::String(_)) => true,
+            (_, value) => below(value),
+        };
+        match value {
+            Value::Object(object) => object.iter().any(far),
+            Value::Array(values) => values.iter().any(below),
+            _ => false,
+        }
     }
+    let mut root = schema.clone();
+    if let Some(root) = root.as_object_mut() {
+        root.remove("$id");
+        root.remove("id");
+    }
+    below(&root)
 }
 
 fn takes(reader: &Value, writer: &Value, place: &str, reasons: &mut Vec<String>) {
@@ -256,6 +267,9 @@ mod tests {
         };
         assert!(goes(with("#/$defs/d", "integer"), with("#/$defs/d", "number")));
         assert!(!goes(with("#/properties/a", "integer"), with("#/properties/a", "number")));
+        let named =
+            |a: &str| json!({"properties": {"x": {"$id": "urn:x", "$ref": "#/$defs/d", "$defs": {"d": {"type": a}}}}});
+        assert!(!goes(named("integer"), named("string")));
         let tuple = |kind: &str| json!({"prefixItems": [{"type": kind}]});
         assert!(!goes(tuple("integer"), tuple("number")));
         assert!(!goes(

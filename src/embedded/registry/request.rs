@@ -95,7 +95,7 @@ pub(super) fn id(text: &str) -> Result<u32, Refusal> {
 pub(super) fn subject(name: &str) -> Result<(), Refusal> {
     if name.is_empty() || name.len() > MAX_SUBJECT || name.chars().any(char::is_control) {
         let why = format!(
-            "The specified subject '{name}' is not a valid: give 1 to {MAX_SUBJECT} bytes without control characters"
+            "The specified subject '{name}' is not valid: it has 1 to {MAX_SUBJECT} bytes and no control characters"
         );
         return Err(Refusal::new(42208, why));
     }

@@ -274,10 +274,10 @@ async fn level(shares: Shares, path: Option<Path<String>>, asked: Asked) -> Answ
     let to_global = flags(asked).is_set("defaultToGlobal");
     let level = shares
         .ask(|state| match about_subject(path) {
-            None => Ok(state.level("")),
+            None => Ok(state.level(None)),
             Some(subject) => match state.levels.get(&Some(subject.clone())) {
                 Some(level) => Ok(*level),
-                None if to_global => Ok(state.level(&subject)),
+                None if to_global => Ok(state.level(Some(&subject))),
                 None => Err(Refusal::no_own_level(&subject)),
             },
         })
@@ -289,6 +289,7 @@ async fn level(shares: Shares, path: Option<Path<String>>, asked: Asked) -> Answ
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LevelRequest {
+    #[serde(alias = "compatibilityLevel")]
     compatibility: String,
     #[serde(default, rename = "normalize")]
     _normalize: Option<bool>,

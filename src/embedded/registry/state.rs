@@ -159,8 +159,8 @@ impl State {
         self.all(shown).filter(|found| found.schema.references.iter().any(refers)).collect()
     }
 
-    pub(super) fn level(&self, subject: &str) -> Level {
-        let own = self.levels.get(&Some(subject.to_owned()));
+    pub(super) fn level(&self, subject: Option<&str>) -> Level {
+        let own = subject.and_then(|subject| self.levels.get(&Some(subject.to_owned())));
         own.or_else(|| self.levels.get(&None)).copied().unwrap_or_default()
     }
 
@@ -171,7 +171,7 @@ impl State {
 
     /// Why a schema cannot follow `before`, which is what it has to go with at its subject's level.
     pub(super) fn obstacles(&self, subject: &str, schema: &Schema, before: &[Found<'_>]) -> Vec<String> {
-        let level = self.level(subject);
+        let level = self.level(Some(subject));
         let first = if level.is_transitive() { 0 } else { before.len().saturating_sub(1) };
         let checked = before[first..].iter().rev();
         let mut found = Vec::new();
