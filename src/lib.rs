@@ -6,6 +6,8 @@ pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod contract;
+pub mod demo;
+pub mod embedded;
 pub mod http;
 pub mod kafka;
 pub mod llm;

@@ -146,6 +146,12 @@ impl Service {
         self.address
     }
 
+    /// Whether it has ended by itself.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.work.is_finished()
+    }
+
     /// Waits for an end that nobody asked for. May be dropped and called again.
     ///
     /// # Errors

@@ -24,16 +24,40 @@ impl Report {
 }
 
 pub(super) async fn run(context: &Context, args: ApplyArgs) -> anyhow::Result<Done> {
-    let specs = desired::specs(args.topics.as_deref())?;
-    let mut report = Report::default();
-    topics(context, &desired::topics(context, &specs), args.dry_run, &mut report).await?;
-    let registry = context.registry()?;
-    for subject in desired::subjects(context, &specs) {
-        schema(&registry, &subject, args.dry_run, &mut report).await?;
-    }
+    let report = look(context, &desired::specs(args.topics.as_deref())?, args.dry_run).await?;
     let columns = [("WHAT", "/what"), ("NAME", "/name"), ("STATE", "/state"), ("DETAIL", "/detail")];
     output::listing(args.format.format, &columns, &report.rows)?;
     Ok(if report.failed { Done::Badly } else { Done::Well })
+}
+
+/// The same for a command that needs all of it there, without a word unless something is wrong.
+pub(super) async fn bring_up(context: &Context) -> anyhow::Result<()> {
+    let report = look(context, &desired::specs(None)?, false).await?;
+    let wrong: Vec<String> = report
+        .rows
+        .iter()
+        .filter(|row| row["state"] == "WRONG")
+        .map(|row| {
+            format!(
+                "{} {}: {}",
+                output::cell(row.get("what")),
+                output::cell(row.get("name")),
+                output::cell(row.get("detail"))
+            )
+        })
+        .collect();
+    anyhow::ensure!(wrong.is_empty(), "topics and schemas are not as they must be: {}", wrong.join("; "));
+    Ok(())
+}
+
+async fn look(context: &Context, specs: &[crate::contract::TopicSpec], dry_run: bool) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    topics(context, &desired::topics(context, specs), dry_run, &mut report).await?;
+    let registry = context.registry()?;
+    for subject in desired::subjects(context, specs) {
+        schema(&registry, &subject, dry_run, &mut report).await?;
+    }
+    Ok(report)
 }
 
 async fn topics(context: &Context, wanted: &[Topic], dry_run: bool, report: &mut Report) -> anyhow::Result<()> {

@@ -26,6 +26,7 @@ pub(super) struct Cli {
 
 const EXAMPLES: &str = "\
 From nothing to a result:
+  baton dev                                    broker, registry and all of Baton in one process; or with your own Kafka:
   baton apply                                  create topics, register schemas
   baton agents register agents.json            say who can do what
   baton run                                    work; start more of them to scale
@@ -37,6 +38,17 @@ Exit codes: 0 done, 1 failed, 2 wrong use.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// See it work: sample agents and sales leads in one process, with nothing to install and nothing kept
+    #[command(after_help = "\
+Examples:
+  baton demo                       50 and more leads, then it stays up to look around; Ctrl-C ends it
+  baton demo --tasks 50 --exit     leave with status 0 if all tasks succeeded
+  baton demo --write sales         make the leads and agents yours
+  baton demo --dir sales           and run them
+
+Leads and agents are read from ./examples/sales if that is there, else from the copies in the binary. A broker, a schema
+registry and a worker run inside this process on free ports. No mail is sent. [llm] and [routing] count as configured.")]
+    Demo(DemoArgs),
     /// Work: take tasks, choose agents, take their reports, complete
     #[command(after_help = "\
 Examples:
@@ -46,6 +58,16 @@ Examples:
 Each worker has a slot of its own (kafka.slot); restarted under the same slot it goes on without a rebalance.
 SIGTERM ends it and expects it back; SIGINT (Ctrl-C) hands its work to the other workers at once.")]
     Run(RunArgs),
+    /// Everything in one process for developing: broker, schema registry, all roles; data is kept
+    #[command(after_help = "\
+Examples:
+  baton dev
+  baton dev --data /tmp/try --kafka-port 0 --registry-port 0 --http-port 0
+
+Other commands find it without any setting. Settings of baton.toml count, but those of the broker and the registry.
+For this machine only, and no measure of Kafka: one copy, all in memory, what is kept on disk only grows.
+Ctrl-C or SIGTERM ends it; the data stays. To start over, delete the folder.")]
+    Dev(DevArgs),
     /// Create or check topics and schemas; prints the difference and never deletes or shrinks
     #[command(after_help = "\
 Examples:
@@ -110,10 +132,44 @@ pub(super) struct FormatArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// How many tasks; leads are taken in order, and again from the first where there are fewer [default: all leads, once]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(super) tasks: Option<u16>,
+    /// Leave when all tasks have ended: with status 0 if all succeeded, else 1
+    #[arg(long)]
+    pub(super) exit: bool,
+    /// The directory of leads.jsonl and agents/
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// Write the leads and agents of the binary into DIR, and do nothing else
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dir", "tasks", "exit"])]
+    pub(super) write: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// What this process does [default: all of them]
     #[arg(long, value_delimiter = ',', value_parser = role, value_name = "ROLE,…")]
     pub(super) roles: Vec<Role>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// Where records and schemas are kept
+    #[arg(long, value_name = "DIR", default_value = "baton-data")]
+    pub(super) data: PathBuf,
+    /// Of the broker; 0 = any free one, printed
+    #[arg(long, value_name = "PORT", default_value_t = 9092)]
+    pub(super) kafka_port: u16,
+    /// Of the schema registry; 0 = any free one, printed
+    #[arg(long, value_name = "PORT", default_value_t = 8081)]
+    pub(super) registry_port: u16,
+    /// Of health, metrics and API; 0 = any free one, printed [default: that of http.listen]
+    #[arg(long, value_name = "PORT")]
+    pub(super) http_port: Option<u16>,
 }
 
 fn role(text: &str) -> Result<Role, String> {

@@ -27,6 +27,8 @@ impl Context {
         let filter = match (&cli.command, cli.verbose) {
             (Command::Run(_), false) => telemetry.log_filter.clone(),
             (Command::Run(_), true) => format!("{},baton=debug", telemetry.log_filter),
+            // What to do next is to be read, not looked for between lines of a log.
+            (Command::Dev(_), false) => "warn,baton::kafka::client=off".to_owned(),
             (_, true) => "info,baton=debug".to_owned(),
             // The client retries by itself and logs each try; what it cannot get over comes back as our error.
             (_, false) => "error,baton::kafka::client=off".to_owned(),

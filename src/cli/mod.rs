@@ -8,7 +8,9 @@ mod apply;
 mod args;
 mod config;
 mod context;
+mod demo;
 mod desired;
+mod dev;
 mod dlq;
 mod doctor;
 mod output;
@@ -83,10 +85,15 @@ fn dispatch<G>(cli: Cli, log: impl FnOnce(Logging, &Handle) -> anyhow::Result<G>
         runtime.block_on(crate::service::run(context.config, roles))?;
         return Ok(Done::Well);
     }
+    if let Command::Dev(args) = cli.command {
+        runtime.block_on(dev::run(context.config, args))?;
+        return Ok(Done::Well);
+    }
     let context = &context;
     runtime.block_on(async {
         match cli.command {
-            Command::Run(_) | Command::Completions { .. } => Ok(Done::Well),
+            Command::Run(_) | Command::Dev(_) | Command::Completions { .. } => Ok(Done::Well),
+            Command::Demo(args) => Box::pin(demo::run(context, &args)).await,
             Command::Apply(args) => Box::pin(apply::run(context, args)).await,
             Command::Doctor(args) => Box::pin(doctor::run(context, args)).await,
             Command::Submit(args) => Box::pin(submit::run(context, args)).await,

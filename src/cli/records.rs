@@ -49,6 +49,12 @@ impl<'a> Records<'a> {
         self.shown(records).await
     }
 
+    /// All that is committed of a topic, nothing decoded, oldest first.
+    pub(super) async fn raw(&self, suffix: &str, start: Start) -> anyhow::Result<Vec<Tailed>> {
+        let topic = self.context.topic(suffix);
+        Ok(tail::read(&self.context.config.kafka, &topic, None, start, MOST, |_| true).await?)
+    }
+
     /// What an output topic holds of one task: that lies on the task's home partition, in order.
     pub(super) async fn of_task(&self, suffix: &str, task_id: &str) -> anyhow::Result<Vec<Shown>> {
         let topic = self.context.topic(suffix);

@@ -2,8 +2,9 @@
 //! the caller says so, never by a clock. What was aborted is not seen; without an offset it begins at the beginning.
 //!
 //! Blocking: use it on a thread of its own, and call [`GroupReader::next`] again within `max.poll.interval.ms` whatever
-//! else goes on; held back, it delivers nothing and stays in the group. Lost connections are waited out. A commit that
-//! failed is said by [`GroupReader::commit_failed`]; dropped, the member leaves its group.
+//! else goes on; held back, it delivers nothing and stays in the group. Lost connections are waited out. Nobody says of
+//! a commit how it went (the client has no word for those it was asked for), so [`GroupReader::finish_commits`] looks.
+//! Dropped, the member leaves its group.
 
 use super::fault::KafkaFault;
 use super::settings;
@@ -12,12 +13,14 @@ use crate::config;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Between two looks at what is committed.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What a call to [`GroupReader::next`] came to.
 #[derive(Debug)]
@@ -39,6 +42,10 @@ pub struct GroupReader {
     /// Read in the same call as what the group decided before it.
     next: Option<Tailed>,
     held: bool,
+    /// Of each partition that is ours the offset last asked to be committed.
+    asked: BTreeMap<i32, i64>,
+    /// Whether the client did not even take a commit.
+    refused: bool,
 }
 
 impl std::fmt::Debug for GroupReader {
@@ -66,7 +73,15 @@ impl GroupReader {
         settings.set("fetch.queue.backoff.ms", "10");
         let consumer = BaseConsumer::from_config_and_context(&settings, Member::default()).map_err(failed)?;
         consumer.subscribe(&[topic]).map_err(failed)?;
-        Ok(Self { consumer, topic: topic.to_owned(), servers, next: None, held: false })
+        Ok(Self {
+            consumer,
+            topic: topic.to_owned(),
+            servers,
+            next: None,
+            held: false,
+            asked: BTreeMap::new(),
+            refused: false,
+        })
     }
 
     /// The next record or decision of the group, in the order in which they count.
@@ -89,8 +104,10 @@ impl GroupReader {
         let Some(change) = self.consumer.context().next() else {
             return Ok(self.next.take().map(Read::Record));
         };
-        if self.held && matches!(change, Read::Assigned(_)) {
-            self.apply()?;
+        match &change {
+            Read::Assigned(_) if self.held => self.apply()?,
+            Read::Revoked(partitions) => self.asked.retain(|partition, _| !partitions.contains(partition)),
+            _ => {}
         }
         Ok(Some(change))
     }
@@ -116,34 +133,63 @@ impl GroupReader {
 
     /// Asks for these offsets (of the next record to read, by partition) to be committed, and does not wait.
     pub fn commit(&mut self, offsets: &[(i32, i64)]) {
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for (partition, offset) in offsets {
-            let added = list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset));
-            added.expect("an offset that was read is a valid one");
-        }
-        let member = self.consumer.context();
-        member.committing.fetch_add(1, Ordering::SeqCst);
+        self.asked.extend(offsets.iter().copied());
+        let list = self.list(offsets.iter().copied());
         if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
-            member.committed(&Err(error));
+            tracing::warn!(%error, "an offset was not committed");
+            self.refused = true;
         }
     }
 
-    /// Whether a commit failed since this was asked last.
-    pub fn commit_failed(&self) -> bool {
-        self.consumer.context().failed.swap(false, Ordering::SeqCst)
+    /// Whether a commit was refused since this was asked last.
+    pub fn commit_failed(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
     }
 
-    /// Waits until all commits asked for are answered, at most so long; whether they are. Records that come meanwhile
+    /// Waits until all offsets asked for are committed, at most so long; whether they are. Records that come meanwhile
     /// are dropped, for this is the end.
     pub fn finish_commits(&mut self, within: Duration) -> bool {
         let deadline = Instant::now() + within;
-        while self.consumer.context().committing.load(Ordering::SeqCst) > 0 {
-            if Instant::now() >= deadline {
-                return false;
+        loop {
+            // First, for it is how news of the group comes.
+            drop(self.consumer.poll(Duration::ZERO));
+            while let Some(change) = self.consumer.context().next() {
+                if let Read::Revoked(partitions) = change {
+                    self.asked.retain(|partition, _| !partitions.contains(partition));
+                }
             }
-            drop(self.consumer.poll(Duration::from_millis(10)));
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.asked.is_empty() || left.is_zero() {
+                return self.asked.is_empty();
+            }
+            let list = self.list(self.asked.iter().map(|(partition, offset)| (*partition, *offset)));
+            match self.consumer.committed_offsets(list.clone(), left) {
+                Ok(found) => {
+                    let done = |partition: i32, offset: i64| {
+                        let found = found.find_partition(&self.topic, partition).map(|found| found.offset());
+                        matches!(found, Some(Offset::Offset(committed)) if committed >= offset)
+                    };
+                    let open: Vec<i32> = self.asked.iter().filter(|(p, o)| !done(**p, **o)).map(|(p, _)| *p).collect();
+                    self.asked.retain(|partition, _| open.contains(partition));
+                }
+                Err(error) => tracing::debug!(%error, "the committed offsets cannot be looked at"),
+            }
+            if !self.asked.is_empty() {
+                if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
+                    tracing::debug!(%error, "an offset was not committed");
+                }
+                std::thread::sleep(LOOK_AGAIN.min(left));
+            }
         }
-        true
+    }
+
+    fn list(&self, offsets: impl Iterator<Item = (i32, i64)>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            let added = list.add_partition_offset(&self.topic, partition, Offset::Offset(offset));
+            added.expect("an offset that was read is a valid one");
+        }
+        list
     }
 
     /// Most errors are news of a client that helps itself.
@@ -168,26 +214,15 @@ impl GroupReader {
     }
 }
 
-/// Notes what the group decides, in its order, and how commits went.
+/// Notes what the group decides, in its order.
 #[derive(Debug, Default)]
 struct Member {
     changes: Mutex<VecDeque<Read>>,
-    committing: AtomicUsize,
-    failed: AtomicBool,
 }
 
 impl Member {
     fn next(&self) -> Option<Read> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-    }
-
-    fn committed(&self, result: &KafkaResult<()>) {
-        if let Err(error) = result {
-            tracing::warn!(%error, "an offset was not committed");
-            self.failed.store(true, Ordering::SeqCst);
-        }
-        // The client also reports commits that it made up itself.
-        let _ = self.committing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1));
     }
 }
 
@@ -211,9 +246,5 @@ impl ConsumerContext for Member {
             Rebalance::Error(error) => return tracing::warn!(%error, "rebalance"),
         };
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        self.committed(&result);
     }
 }

@@ -19,9 +19,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["contract", "kafka", "selection"]),
     ("sources", &["config", "contract", "kafka", "selection", "telemetry"]),
     ("http", &["telemetry"]),
+    ("embedded", &["config"]),
     ("config", &[]),
+    ("demo", &["agent", "contract", "selection", "workflow"]),
     ("telemetry", &[]),
-    ("cli", &["config", "contract", "kafka", "agent", "service", "selection"]),
+    ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection", "embedded", "http"]),
 ];
 const ROOT: &str = "service";
 
