@@ -71,7 +71,7 @@ impl<W: Work> Feed<W> {
     pub fn run(mut self) -> Result<(), FeedEnded> {
         let (mut wait, mut fenced) = (FIRST_WAIT, VecDeque::new());
         let counters = self.metrics.source(self.writer.name());
-        self.waiting("it has not started yet");
+        self.health.waiting(&self.part(), "it has not started yet");
         while self.find_topics() {
             let began = Instant::now();
             let fault = match self.live(&counters) {
