@@ -19,6 +19,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const AGAIN: Duration = Duration::from_secs(1);
+/// What is about to be there is found soon; the pauses double from here.
+const SOON: Duration = Duration::from_millis(50);
 
 /// Looked for again, or found.
 enum Look<T> {
@@ -172,6 +174,7 @@ where
     F: Future<Output = Result<Look<T>, AgentError>>,
 {
     let mut said = String::new();
+    let mut pause = SOON;
     loop {
         let looked = tokio::select! {
             biased;
@@ -186,6 +189,7 @@ where
             }
             Look::Missing(_) => {}
         }
-        tokio::select! { () = tokio::time::sleep(AGAIN) => {}, () = stop.cancelled() => return Ok(None) }
+        tokio::select! { () = tokio::time::sleep(pause) => {}, () = stop.cancelled() => return Ok(None) }
+        pause = (pause * 2).min(AGAIN);
     }
 }

@@ -26,6 +26,7 @@ pub(super) async fn run(given: Config, args: DevArgs) -> anyhow::Result<()> {
     }
     let ports = Ports { kafka: args.kafka_port, registry: args.registry_port };
     let stack = Stack::start(ports, Some(&args.data)).await?;
+    tracing::info!(after = ?started.elapsed(), "broker and registry listen");
     let mut config = stack.configure(given.clone());
     if let Some(port) = args.http_port {
         config.http.listen.set_port(port);
@@ -47,6 +48,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let context = Context { config };
     apply::bring_up(&context).await?;
+    tracing::info!(after = ?started.elapsed(), "topics and schemas are there");
     let mut service = Service::start(context.config.clone(), Role::ALL.into()).await.map_err(port_taken)?;
     where_it_is(stack, given, &context.config, service.address(), data)?;
     loop {
@@ -69,12 +71,13 @@ async fn serve(
 
 /// Says it in this command's words.
 fn port_taken(error: anyhow::Error) -> anyhow::Error {
-    match error.downcast_ref::<HttpError>() {
-        Some(HttpError::Listen { address, source }) => anyhow::anyhow!(
-            "the HTTP port cannot listen on {address}: {source}. Choose another port with --http-port (0 = any free one), \
-             or end what listens there"
-        ),
-        _ => error,
+    match error.downcast::<HttpError>() {
+        Ok(HttpError::Listen { address, source }) => anyhow::Error::new(source).context(format!(
+            "HTTP cannot listen on {address}; choose another port with --http-port (0 = any free one), or end what listens \
+             there"
+        )),
+        Ok(other) => other.into(),
+        Err(other) => other,
     }
 }
 

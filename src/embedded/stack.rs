@@ -40,8 +40,8 @@ impl Stack {
         let broker = Broker::start(here(ports.kafka), data)?;
         let registry = RegistryServer::bind(here(ports.registry), data.map(|folder| folder.join(SCHEMAS))).await;
         let registry = registry.map_err(|error| match error {
-            RegistryServerError::Listen { .. } => EmbeddedError::RegistryPort(error),
-            _ => EmbeddedError::Registry(error),
+            RegistryServerError::Listen { address, source } => EmbeddedError::ListenForSchemas { address, source },
+            other => EmbeddedError::Registry(other),
         })?;
         let (address, stop) = (registry.address(), CancellationToken::new());
         let serving = tokio::spawn(registry.serve(stop.clone()));

@@ -50,6 +50,9 @@ fn modules_use_only_what_their_arrows_allow() {
         for line in found.rdkafka.iter().filter(|_| module != "kafka") {
             faults.push(format!("{}:{line}: only `kafka` names rdkafka", file.display()));
         }
+        for line in found.noida.iter().filter(|_| path != ["embedded", "broker"]) {
+            faults.push(format!("{}:{line}: only `embedded::broker` names noida", file.display()));
+        }
     }
     let missing: Vec<_> = modules.iter().filter(|module| !met.contains(**module)).collect();
     assert!(missing.is_empty(), "modules in the table without a source: {missing:?}");
@@ -67,12 +70,13 @@ fn the_scanner_sees_paths_wherever_they_stand() {
         use super::epsilon::Thing;
         mod tests { use super::own; use super::super::zeta; }
         use rdkafka::Message;
+        use noida::kafka;
     "##;
     let found = scan(text, &["here".to_owned()]);
     let used: Vec<&str> = found.used.keys().map(String::as_str).collect();
     assert_eq!(used, ["alpha", "beta", "delta", "epsilon", "gamma", "zeta"]);
     assert_eq!(found.used["delta"], 5);
-    assert_eq!(found.rdkafka, [8]);
+    assert_eq!((found.rdkafka, found.noida), (vec![8], vec![9]));
 }
 
 /// Every source with the path of the module it holds; the crate's roots have none.
@@ -101,6 +105,7 @@ struct Found {
     /// Top-level names reached from the crate's root, with a line each.
     used: BTreeMap<String, usize>,
     rdkafka: Vec<usize>,
+    noida: Vec<usize>,
     paths: usize,
 }
 
@@ -122,6 +127,7 @@ fn scan(text: &str, module: &[String]) -> Found {
             }
             "mod" if word(at + 2) == "{" => inline.push(braces),
             "rdkafka" => found.rdkafka.push(tokens[at].1),
+            "noida" => found.noida.push(tokens[at].1),
             "crate" | "super" | "self" if word(at + 1) == "::" => {
                 found.paths += 1;
                 let (mut up, mut next) = (usize::from(word(at) == "super"), at + 2);

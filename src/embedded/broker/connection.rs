@@ -33,10 +33,11 @@ pub(super) fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     // As groups show their members' hosts.
     let host = format!("/{}", stream.peer_addr()?.ip());
     let (mut reader, mut writer) = (BufReader::new(stream), stream);
+    let mut ends = fetch::Ends::new();
     let unreadable = || io::Error::new(io::ErrorKind::InvalidData, "a request that cannot be read");
     while let Some(frame) = frame(&mut reader)? {
         let request = parse(frame).ok_or_else(unreadable)?;
-        if let Answer::Bytes(answer) = answer(shared, &request, &host).ok_or_else(unreadable)? {
+        if let Answer::Bytes(answer) = answer(shared, &request, &host, &mut ends).ok_or_else(unreadable)? {
             writer.write_all(&answer)?;
         }
         if shared.is_stopping() {
@@ -77,7 +78,7 @@ enum Answer {
 }
 
 /// None if the request cannot be served.
-fn answer(shared: &Shared, request: &Request, host: &str) -> Option<Answer> {
+fn answer(shared: &Shared, request: &Request, host: &str, ends: &mut fetch::Ends) -> Option<Answer> {
     let Request { key, version, header, body } = request;
     let (key, version) = (*key, *version);
     let client = header.client_id.as_deref().unwrap_or_default();
@@ -89,7 +90,7 @@ fn answer(shared: &Shared, request: &Request, host: &str) -> Option<Answer> {
             answered = if version <= 3 { version } else { 0 };
             write(&if version <= 3 { versions } else { unsupported(versions) }, answered)?
         }
-        ApiKey::Fetch => write(&fetch::fetch(shared, &read(body, version)?), version)?,
+        ApiKey::Fetch => write(&fetch::fetch(shared, &read(body, version)?, ends), version)?,
         ApiKey::JoinGroup => write(&groups::join(shared, &read(body, version)?, version, client, host), version)?,
         ApiKey::SyncGroup => write(&groups::sync(shared, &read(body, version)?, version), version)?,
         ApiKey::OffsetCommit => write(&commit(shared, &read(body, version)?, version)?, version)?,

@@ -1,10 +1,14 @@
 //! What readers get: as many whole batches as they asked for, once there are any or their patience ends.
+//!
+//! A reader that has come to the end is told so at once and waits the next time: whoever reads to the end, as every restore
+//! and every command does, would otherwise wait out its patience for nothing.
 
 use super::engine::{EngineState, PartitionState};
 use super::{Shared, batch_last_offset};
 use kafka_protocol::messages::fetch_request::FetchPartition;
 use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{FetchRequest, FetchResponse, ProducerId};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Of one answer, whatever is asked for; a batch that is larger comes alone.
@@ -15,13 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 
-pub(super) fn fetch(shared: &Shared, asked: &FetchRequest) -> FetchResponse {
+/// Where a connection's reader was told that there is no more, by partition.
+pub(super) type Ends = HashMap<(String, i32), i64>;
+
+pub(super) fn fetch(shared: &Shared, asked: &FetchRequest, ends: &mut Ends) -> FetchResponse {
     let patience = Duration::from_millis(u64::try_from(asked.max_wait_ms).unwrap_or(0)).min(PATIENCE);
     let deadline = Instant::now() + patience;
     let least = usize::try_from(asked.min_bytes).unwrap_or(0);
     let mut inner = shared.lock();
     loop {
-        let (answer, size, at_once) = look(&inner.engine, asked);
+        let (answer, size, at_once) = look(&inner.engine, asked, ends);
         let left = deadline.saturating_duration_since(Instant::now());
         if at_once || size >= least || left.is_zero() || shared.is_stopping() {
             return answer;
@@ -31,7 +38,7 @@ pub(super) fn fetch(shared: &Shared, asked: &FetchRequest) -> FetchResponse {
 }
 
 /// What there is now, how much, and whether it says something that must not wait.
-fn look(engine: &EngineState, asked: &FetchRequest) -> (FetchResponse, usize, bool) {
+fn look(engine: &EngineState, asked: &FetchRequest, ends: &mut Ends) -> (FetchResponse, usize, bool) {
     let committed = asked.isolation_level == 1;
     let most = usize::try_from(asked.max_bytes).unwrap_or(MOST).min(MOST);
     let (mut answer, mut size, mut at_once) = (FetchResponse::default(), 0, false);
@@ -47,6 +54,10 @@ fn look(engine: &EngineState, asked: &FetchRequest) -> (FetchResponse, usize, bo
             };
             size += data.records.as_ref().map_or(0, bytes::Bytes::len);
             at_once |= data.error_code != 0;
+            if data.error_code == 0 && data.records.is_none() && size < most {
+                let place = (topic.topic.to_string(), wanted.partition);
+                at_once |= ends.insert(place, wanted.fetch_offset) != Some(wanted.fetch_offset);
+            }
             found.partitions.push(data);
         }
         answer.responses.push(found);

@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What was read, with no two of anything.
 #[derive(Debug)]
-pub(super) struct Audit {
+pub(crate) struct Audit {
     /// By task id.
-    pub(super) completions: BTreeMap<String, Record>,
-    pub(super) assignments: usize,
-    pub(super) decisions: usize,
-    pub(super) facts: usize,
-    pub(super) dead_letters: Vec<Record>,
+    pub(crate) completions: BTreeMap<String, Record>,
+    pub(crate) assignments: usize,
+    pub(crate) decisions: usize,
+    pub(crate) facts: usize,
+    pub(crate) dead_letters: Vec<Record>,
 }
 
 /// Reads everything and fails where something happened twice or a number is missing.
 #[track_caller]
-pub(super) fn audit(scratch: &Scratch, agents: &[&str]) -> Audit {
+pub(crate) fn audit(scratch: &Scratch, agents: &[&str]) -> Audit {
     let read = |name: &str| read_all(scratch.stack, &scratch.topic(name));
     let mut faults = Vec::new();
 

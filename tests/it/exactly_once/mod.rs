@@ -3,7 +3,7 @@
 //! or doubled.
 
 mod abort_returns;
-mod audit;
+pub(crate) mod audit;
 mod calls;
 mod drain_before_offsets;
 mod fencing_needs_offsets;

@@ -18,4 +18,4 @@ pub(crate) use produce::{Partitioner, Send, Sender};
 pub(crate) use records::{Record, Topic, encode, group_members, read_all, register_schema};
 pub(crate) use scratch::{Ran, Scratch, Worker};
 pub(crate) use stack::{Secure, Stack, stack};
-pub(crate) use wait::{Answer, get, heavy, post, runtime, until};
+pub(crate) use wait::{Answer, free_port, get, heavy, post, runtime, until};
