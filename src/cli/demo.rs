@@ -45,6 +45,9 @@ pub(super) async fn run(context: &Context, args: &DemoArgs) -> anyhow::Result<Do
     })?;
     let leads = Lead::take(&sample.leads, args.tasks.map_or(sample.leads.len(), usize::from));
     say_what(&sample, leads.len());
+    for warning in context.config.warnings() {
+        output::note(format!("warning: {warning}"));
+    }
     let stage = Stage::set(context).await?;
     tracing::debug!(millis = now_millis() - began, "broker, registry, topics and schemas are there");
     let result = Box::pin(tell(&stage, args, &sample, &leads, began)).await;

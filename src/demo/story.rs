@@ -81,8 +81,8 @@ impl Story {
         for events in events {
             if let Some(task) = tasks.get_mut(&events.task_id) {
                 let happened = |kind| events.facts.iter().any(|fact| fact.kind == kind).then_some(events.at);
-                task.accepted_at = task.accepted_at.or(happened(FactType::TaskAccepted));
-                task.ended_at = task.ended_at.or(happened(FactType::TaskEnded));
+                task.accepted_at = task.accepted_at.or_else(|| happened(FactType::TaskAccepted));
+                task.ended_at = task.ended_at.or_else(|| happened(FactType::TaskEnded));
             }
         }
         for completion in completions {

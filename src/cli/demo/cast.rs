@@ -100,7 +100,8 @@ impl Cast {
         self.stop.cancel();
         let mut result = Ok(());
         while let Some(ended) = self.agents.join_next().await {
-            result = result.and(ended.context("an agent panicked").and_then(|ended| ended));
+            let ended = ended.context("an agent panicked").and_then(|ended| ended);
+            result = result.and(ended);
         }
         result
     }

@@ -92,7 +92,7 @@ impl Fields<'_> {
         for piece in pieces(template)? {
             match piece {
                 Piece::Words(words) => filled.push_str(words),
-                Piece::Field { name, otherwise } => match self.value(name).or(otherwise.map(str::to_owned)) {
+                Piece::Field { name, otherwise } => match self.value(name).or_else(|| otherwise.map(str::to_owned)) {
                     Some(value) => filled.push_str(&value),
                     None => return Err(format!("a template wants {{{name}}}, which this lead has not")),
                 },
