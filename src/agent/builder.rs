@@ -36,6 +36,7 @@ impl Agent {
             kafka: Connection::default(),
             registry: "http://localhost:8081".to_owned(),
             auth: None,
+            client: None,
             instance: None,
             concurrency: 1,
             heartbeat: Some(Duration::from_secs(10)),
@@ -66,6 +67,7 @@ pub struct Builder {
     kafka: Connection,
     registry: String,
     auth: Option<RegistryAuth>,
+    client: Option<Registry>,
     instance: Option<String>,
     concurrency: usize,
     heartbeat: Option<Duration>,
@@ -89,6 +91,13 @@ impl Builder {
 
     pub fn registry_auth(mut self, auth: RegistryAuth) -> Self {
         self.auth = Some(auth);
+        self
+    }
+
+    /// A registry's client that others use too, in place of one of its own: making one reads all of the system's
+    /// certificates, which counts where many agents start in one process.
+    pub(crate) fn registry_client(mut self, client: Registry) -> Self {
+        self.client = Some(client);
         self
     }
 
@@ -144,7 +153,10 @@ impl Builder {
         Ok(Agent {
             topic: assignment_topic(&self.kafka.prefix, &key),
             key,
-            registry: Registry::new(&self.registry, self.auth)?,
+            registry: match self.client {
+                Some(client) => client,
+                None => Registry::new(&self.registry, self.auth)?,
+            },
             instance: self.instance.unwrap_or_else(instance),
             definition: self.definition,
             kafka: self.kafka,

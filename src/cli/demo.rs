@@ -45,8 +45,12 @@ pub(super) async fn run(context: &Context, args: &DemoArgs) -> anyhow::Result<Do
     })?;
     let leads = Lead::take(&sample.leads, args.tasks.map_or(sample.leads.len(), usize::from));
     say_what(&sample, leads.len());
+    for warning in context.config.warnings() {
+        output::note(format!("warning: {warning}"));
+    }
     let stage = Stage::set(context).await?;
-    let result = Box::pin(tell(&stage.context, args, &sample, &leads, began)).await;
+    tracing::debug!(millis = now_millis() - began, "broker, registry, topics and schemas are there");
+    let result = Box::pin(tell(&stage, args, &sample, &leads, began)).await;
     let struck = stage.strike().await;
     result.and_then(|done| struck.map(|()| done))
 }
@@ -73,15 +77,20 @@ struct Running {
     cast: Cast,
 }
 
-async fn tell(context: &Context, args: &DemoArgs, sample: &Sample, leads: &[Lead], began: i64) -> anyhow::Result<Done> {
+async fn tell(stage: &Stage, args: &DemoArgs, sample: &Sample, leads: &[Lead], began: i64) -> anyhow::Result<Done> {
+    let context = &stage.context;
     let mut stops = Stops::listen()?;
+    let records = Records::new(context)?;
     // All of them before the first task: a route ends where nobody registered takes what was produced.
-    cast::register(context, &sample.agents).await?;
+    cast::register(context, &stage.producer, &sample.agents).await?;
+    // Before the service: what lies in the topic is the first it takes.
+    hand_in(stage, leads).await?;
+    tracing::debug!(millis = now_millis() - began, "agents are registered, tasks handed in");
     let service = Service::start(context.config.clone(), [Role::Orchestrator].into()).await?;
-    let cast = Cast::start(context, &sample.agents)?;
+    let cast = Cast::start(context, records.registry(), &sample.agents);
     let mut running = Running { service, cast };
     let told = tokio::select! {
-        told = Box::pin(play(context, args, leads, began)) => told,
+        told = Box::pin(play(&records, context, args, leads, began)) => told,
         ended = running.ended() => ended.and_then(|()| Err(anyhow::anyhow!("the service ended before the tasks did"))),
         () = stops.next() => {
             output::note("stopped before all tasks had ended");
@@ -119,25 +128,33 @@ impl Running {
     }
 }
 
-/// From the first task handed in to the table.
-async fn play(context: &Context, args: &DemoArgs, leads: &[Lead], began: i64) -> anyhow::Result<Done> {
-    let records = Records::new(context)?;
-    let mut follower = Follower::open(context).await?;
+async fn hand_in(stage: &Stage, leads: &[Lead]) -> anyhow::Result<()> {
     let count = i64::try_from(leads.len()).unwrap_or(i64::MAX);
     let deadline = now_millis() + DEADLINE_MS + count.saturating_mul(DEADLINE_PER_TASK_MS);
     let tasks = leads.iter().map(|lead| (lead.id.clone(), lead.task(deadline).to_string()));
-    super::submit::hand_in(context, tasks).await?;
+    super::submit::hand_in(&stage.context, &stage.producer, tasks).await
+}
+
+/// From the first decision to the table.
+async fn play(
+    records: &Records<'_>,
+    context: &Context,
+    args: &DemoArgs,
+    leads: &[Lead],
+    began: i64,
+) -> anyhow::Result<Done> {
+    let mut follower = Follower::open(context).await?;
     let mut shown = progress::Shown::new(demo::Progress::of(leads.iter().map(|lead| lead.id.clone())));
     let codec = Codec::new(&context.config.kafka.prefix, [], Arc::clone(records.schemas()));
     while !shown.progress().is_over() {
-        match follower.next(&records, &codec).await? {
+        match follower.next(records, &codec).await? {
             Followed::Decision(decision) => shown.decided(&decision),
             Followed::Completion(completion) => shown.ended(&completion),
         }
     }
     shown.finish();
     drop(follower);
-    let story = recompute(&records, &codec, leads).await?;
+    let story = recompute(records, &codec, leads).await?;
     table::print(&story, leads, began, args.format.format)?;
     Ok(if story.is_well() { Done::Well } else { Done::Badly })
 }

@@ -33,6 +33,10 @@ impl<'a> Records<'a> {
         Ok(Self { context, registry: context.registry()?, schemas: Arc::default() })
     }
 
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     pub(super) fn schemas(&self) -> &Arc<SchemaCache> {
         &self.schemas
     }

@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context, args: Box<SubmitArgs>) -> anyhow::Res
     // Before anything is sent, so that no completion can be missed.
     let waiter = if args.wait { Some(Waiter::open(context, &drafts).await?) } else { None };
     let quiet = args.wait || args.format.format == Format::Json;
-    send(context, &drafts, !quiet).await?;
+    send(context, &PlainProducer::new(&context.config.kafka, "submit")?, &drafts, !quiet).await?;
     match waiter {
         Some(waiter) => waiter.follow(&args).await,
         None => {
@@ -49,15 +49,15 @@ pub(super) async fn run(context: &Context, args: Box<SubmitArgs>) -> anyhow::Res
 /// Sends tasks that are known to be sound: id and JSON.
 pub(super) async fn hand_in(
     context: &Context,
+    producer: &PlainProducer,
     tasks: impl IntoIterator<Item = (String, String)>,
 ) -> anyhow::Result<()> {
     let draft = |(task_id, json)| Draft { task_id, json, given: true };
     let drafts: Vec<Draft> = tasks.into_iter().map(draft).collect();
-    send(context, &drafts, false).await
+    send(context, producer, &drafts, false).await
 }
 
-async fn send(context: &Context, drafts: &[Draft], print: bool) -> anyhow::Result<()> {
-    let producer = PlainProducer::new(&context.config.kafka, "submit")?;
+async fn send(context: &Context, producer: &PlainProducer, drafts: &[Draft], print: bool) -> anyhow::Result<()> {
     let topic = context.topic("tasks");
     let time = rfc3339(super::dlq::now_millis());
     let mut pending: VecDeque<(&str, Pending)> = VecDeque::new();

@@ -3,8 +3,8 @@
 //! One convenience: a contract may be written as the JSON Schema it is, not only as text that holds one.
 
 use super::work::Work;
-use crate::agent::definition;
-use crate::agent::{Agent, AgentDefinition};
+use crate::agent::definition::key_of;
+use crate::agent::{AgentDefinition, definition};
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -64,7 +64,7 @@ fn read_definition(mut value: Value) -> Result<AgentDefinition, String> {
     if read.endpoint.is_some() {
         return Err("endpoint: a sample agent works inside this process; leave it out".to_owned());
     }
-    Agent::builder(read.clone()).build().map_err(|error| error.to_string())?;
+    key_of(&read).map_err(|faults| faults.join("; "))?;
     Ok(read)
 }
 

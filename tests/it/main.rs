@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "the harness is whole before all of its users are")]
 
 mod arrows;
+mod demo;
 mod dev;
 mod e2e;
 mod exactly_once;

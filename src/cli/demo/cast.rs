@@ -1,9 +1,9 @@
 //! The sample agents at work in this process, through the SDK that anybody's agent would use.
 
-use crate::agent::{Agent, Answer, ErrorClass, Failure, input};
+use crate::agent::{Agent, Answer, Connection, ErrorClass, Failure, input};
 use crate::cli::context::Context;
 use crate::contract::{
-    CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TYPE, CONTENT_TYPE, RecordKind, TopicSpec, assignment_topic,
+    CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TYPE, CONTENT_TYPE, RecordKind, Registry, TopicSpec, assignment_topic,
 };
 use crate::demo::SampleAgent;
 use crate::kafka::admin::{Admin, Creation, TopicSpec as TopicToBe};
@@ -19,7 +19,11 @@ use tokio_util::sync::CancellationToken;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Puts all definitions into the table of agents and makes their topics, all at once: nobody has to wait for a topic.
-pub(super) async fn register(context: &Context, agents: &[SampleAgent]) -> anyhow::Result<()> {
+pub(super) async fn register(
+    context: &Context,
+    producer: &PlainProducer,
+    agents: &[SampleAgent],
+) -> anyhow::Result<()> {
     let kafka = &context.config.kafka;
     let spec =
         TopicSpec::built_in().iter().find(|spec| spec.per_agent).context("the topics compiled in lack assignments")?;
@@ -34,7 +38,6 @@ pub(super) async fn register(context: &Context, agents: &[SampleAgent]) -> anyho
             bail!("creating {name}: {fault}");
         }
     }
-    let producer = PlainProducer::new(kafka, "demo")?;
     let mut pending = Vec::with_capacity(agents.len());
     for agent in agents {
         pending.push(producer.enqueue(&registration(context, agent)?).await?);
@@ -72,34 +75,17 @@ pub(super) struct Cast {
 }
 
 impl Cast {
-    pub(super) fn start(context: &Context, agents: &[SampleAgent]) -> anyhow::Result<Self> {
+    pub(super) fn start(context: &Context, registry: &Registry, agents: &[SampleAgent]) -> Self {
         let (mut running, stop) = (JoinSet::new(), CancellationToken::new());
         for sample in agents {
-            let name = sample.definition.agent_name.clone();
-            let agent = Agent::builder(sample.definition.clone())
-                .kafka(context.config.kafka.clone())
-                .registry(&context.config.registry.url)
-                .registered_elsewhere()
-                .concurrency(sample.concurrency())
-                .grace(GRACE)
-                .build()
-                .with_context(|| name.clone())?;
-            let (work, takes, stop) = (Arc::new(sample.work.clone()), sample.takes, stop.clone());
-            let run = agent.run(
-                move |assignment, _| {
-                    let work = Arc::clone(&work);
-                    async move {
-                        tokio::time::sleep(takes).await;
-                        let given = input(&assignment)?;
-                        // The same input would fail again.
-                        work.run(&given).map(Answer::Json).map_err(|why| Failure::new(ErrorClass::Permanent, why))
-                    }
-                },
-                stop,
-            );
-            running.spawn(async move { Box::pin(run).await.with_context(|| format!("the agent {name}")) });
+            let (sample, kafka) = (sample.clone(), context.config.kafka.clone());
+            let (registry, stop) = (registry.clone(), stop.clone());
+            running.spawn(async move {
+                let name = sample.definition.agent_name.clone();
+                Box::pin(work(sample, kafka, registry, stop)).await.with_context(|| format!("the agent {name}"))
+            });
         }
-        Ok(Self { agents: running, stop })
+        Self { agents: running, stop }
     }
 
     /// Waits for an agent's end that nobody asked for. May be dropped and called again.
@@ -119,4 +105,31 @@ impl Cast {
         }
         result
     }
+}
+
+async fn work(
+    sample: SampleAgent,
+    kafka: Connection,
+    registry: Registry,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let concurrency = sample.concurrency();
+    let agent = Agent::builder(sample.definition)
+        .kafka(kafka)
+        .registry_client(registry)
+        .registered_elsewhere()
+        .concurrency(concurrency)
+        .grace(GRACE)
+        .build()?;
+    let (work, takes) = (Arc::new(sample.work), sample.takes);
+    let handler = move |assignment, _| {
+        let work = Arc::clone(&work);
+        async move {
+            tokio::time::sleep(takes).await;
+            let given = input(&assignment)?;
+            // The same input would fail again.
+            work.run(&given).map(Answer::Json).map_err(|why| Failure::new(ErrorClass::Permanent, why))
+        }
+    };
+    Ok(agent.run(handler, stop).await?)
 }

@@ -22,16 +22,16 @@ pub(super) enum Followed {
     Completion(Box<Completion>),
 }
 
-/// Reads both topics from their ends on, until dropped.
+/// Reads both topics, until dropped.
 pub(super) struct Follower(mpsc::Receiver<(&'static str, Result<Tailed, KafkaFault>)>);
 
 impl Follower {
-    /// Returns once both ends are known, so that nothing sent afterwards is missed.
+    /// From the beginning, so that nothing is missed however late this is.
     pub(super) async fn open(context: &Context) -> anyhow::Result<Self> {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let open = |suffix: &'static str| {
             let (kafka, topic) = (context.config.kafka.clone(), context.topic(suffix));
-            spawn_blocking(move || Tail::open(&kafka, &topic, None, Start::End))
+            spawn_blocking(move || Tail::open(&kafka, &topic, None, Start::Beginning))
         };
         let (completions, decisions) = tokio::join!(open(COMPLETIONS), open(DECISIONS));
         for (suffix, tail) in [(COMPLETIONS, completions??), (DECISIONS, decisions??)] {

@@ -62,7 +62,7 @@ fn row(task: &TaskStory, company: &str) -> Value {
     json!({
         "task": task.task_id,
         "lead": company,
-        "outcome": task.outcome.map_or_else(|| json!("not ended"), |outcome| json!(outcome)),
+        "outcome": outcome(task),
         "time": task.millis().map(millis),
         "path": path.join(THEN),
     })
@@ -91,10 +91,22 @@ fn whole(task: &TaskStory, company: &str) -> Value {
     })
 }
 
+fn outcome(task: &TaskStory) -> Value {
+    match task.outcome {
+        Some(outcome) => json!(outcome),
+        None => json!("not ended"),
+    }
+}
+
+/// A number of things in words.
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 fn totals(story: &Story) -> String {
     let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
     for task in &story.tasks {
-        let outcome = task.outcome.map_or_else(|| json!("not ended"), |outcome| json!(outcome));
+        let outcome = outcome(task);
         *outcomes.entry(outcome.as_str().unwrap_or_default().to_owned()).or_default() += 1;
     }
     let outcomes: Vec<String> = outcomes.into_iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
@@ -104,10 +116,10 @@ fn totals(story: &Story) -> String {
     let (contract, words) = (by(&[SettledBy::Contract]), by(&[SettledBy::ClearWinner, SettledBy::Local]));
     let llm = by(&[SettledBy::Llm]);
     format!(
-        "{} tasks ({}) took {} paths; of their hops {contract} were chosen by contract, {words} by words, {llm} by the LLM.",
-        story.tasks.len(),
+        "{} ({}) took {}; of their hops {contract} were chosen by contract, {words} by words, {llm} by the LLM.",
+        counted(story.tasks.len(), "task"),
         outcomes.join(", "),
-        story.paths().len(),
+        counted(story.paths().len(), "path"),
     )
 }
 
@@ -166,8 +178,7 @@ mod tests {
     fn totals_and_times_add_up() {
         let totals = totals(&story());
         assert!(
-            totals
-                .starts_with("1 tasks (1 SUCCEEDED) took 1 paths; of their hops 1 were chosen by contract, 1 by words")
+            totals.starts_with("1 task (1 SUCCEEDED) took 1 path; of their hops 1 were chosen by contract, 1 by words")
         );
         assert!(timing(&story(), 1_000).contains("first task routed after 0.50 s, last task ended after 0.90 s"));
         assert!(timing(&Story::default(), 0).contains("routed after never"));
