@@ -69,9 +69,12 @@ impl Hand {
         list
     }
 
-    /// What a worker does before its first transaction.
+    /// What a worker does before its first transaction. The group's coordinator may hear of a new topic late.
     pub(super) fn claim(&self, consumer: &BaseConsumer, settings: &LogSettings) {
-        consumer.commit(&self.offsets(settings, 0), CommitMode::Sync).expect("a member may commit");
+        let offsets = self.offsets(settings, 0);
+        until("a member may commit", SOON, || {
+            consumer.commit(&offsets, CommitMode::Sync).map_err(|error| error.to_string())
+        });
     }
 
     /// The group's committed offset of the first input's partition 0, as a new owner reads it; none while one is pending.
