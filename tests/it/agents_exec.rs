@@ -67,14 +67,15 @@ impl Bench {
         Exec { process: Kept::spawn(&process, &log), log }
     }
 
-    /// Hands in tasks that bear the name of their input, once the agent's topic is there.
+    /// Hands in tasks that bear the name of their input, with dashes for spaces, once the agent's topic is there.
     fn submit(&self, agent: &str, inputs: &[&str]) {
         let topic = agent.to_lowercase().replace(' ', "-");
         Topic::open_all(self.scratch.stack, &[self.scratch.topic(&format!("assignments.{topic}"))], SOON);
         let tasks = self.scratch.topic("tasks");
         Sender::new(self.scratch.stack, Partitioner::Default).send_all(inputs.iter().map(|input| {
-            let task = json!({ "taskId": input, "objective": "do it", "agents": [agent], "input": input });
-            Send::to(&tasks).key(input).json(&task)
+            let id = input.replace(' ', "-");
+            let task = json!({ "taskId": id, "objective": "do it", "agents": [agent], "input": input });
+            Send::to(&tasks).key(&id).json(&task)
         }));
     }
 
@@ -152,7 +153,7 @@ fn the_example_is_an_agent() {
     let script = example.join("top-words.sh");
     let mut exec = bench.exec(&example.join("agent.json"), &[], &[script.to_str().expect("it is text")]);
     bench.submit("Top Words", &["to be or not to be"]);
-    let completion = bench.completion("to be or not to be");
+    let completion = bench.completion("to-be-or-not-to-be");
     assert_eq!(completion["outcome"], "SUCCEEDED", "{completion}");
     let word = |word, count| json!({ "word": word, "count": count });
     let expected = json!({ "words": [word("be", 2), word("to", 2), word("not", 1), word("or", 1)] });
