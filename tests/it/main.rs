@@ -14,3 +14,4 @@ mod registry_server;
 mod rust_agent;
 mod sources;
 mod support;
+mod typescript_sdk;
