@@ -48,6 +48,13 @@ impl Answers {
             self.cells.remove(&oldest);
         }
     }
+
+    /// Its work was for nothing: nobody will ask for the answer.
+    pub(super) fn forget(&mut self, assignment_id: &str) {
+        if self.cells.get(assignment_id).is_some_and(|entry| !entry.answered) {
+            self.cells.remove(assignment_id);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::reports::{Head, Reporter};
 use crate::contract::{AgentReport, ReportStatus, Usage};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio_util::sync::CancellationToken;
 
 /// One assignment under way. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -11,11 +12,12 @@ pub struct Handle {
     reporter: Reporter,
     head: Arc<Head>,
     used: Arc<Mutex<Usage>>,
+    withdrawn: CancellationToken,
 }
 
 impl Handle {
-    pub(super) fn new(reporter: Reporter, head: Arc<Head>) -> Self {
-        Self { reporter, head, used: Arc::default() }
+    pub(super) fn new(reporter: Reporter, head: Arc<Head>, withdrawn: CancellationToken) -> Self {
+        Self { reporter, head, used: Arc::default(), withdrawn }
     }
 
     /// Says how far the work is (0 to 1), for people who watch the task. Nothing rests on it: it is not sent again,
@@ -42,6 +44,19 @@ impl Handle {
     pub fn deadline(&self) -> Option<SystemTime> {
         let millis = u64::try_from(self.head.deadline?).unwrap_or(0);
         Some(UNIX_EPOCH + Duration::from_millis(millis))
+    }
+
+    /// Resolves once nobody wants this work any more: a wait for it is over, or its task has ended. The work is not
+    /// interrupted; a handler that may take long stops by itself, and what it returns then is not reported. Never
+    /// resolves for work that stays wanted, so it belongs into a `select!` with the work.
+    pub async fn withdrawn(&self) {
+        self.withdrawn.cancelled().await;
+    }
+
+    /// Whether nobody wants this work any more, as far as is known here.
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        self.withdrawn.is_cancelled()
     }
 
     /// What is left until the deadline, by this machine's clock.

@@ -6,6 +6,7 @@ use super::error::AgentError;
 use super::handle::Handle;
 use super::offsets::Ticket;
 use super::reports::{Head, Reporter, now_ms};
+use super::withdrawals::Withdrawals;
 use crate::contract::{AgentReport, Assignment, Codec, ErrorClass, Refusal, Registry, ReportStatus, Undecided};
 use crate::kafka::tail::Tailed;
 use std::any::Any;
@@ -29,6 +30,7 @@ pub(super) struct Desk<H> {
     /// One permit for each assignment that may be worked on at a time.
     pub(super) slots: Arc<Semaphore>,
     pub(super) answers: Mutex<Answers>,
+    pub(super) withdrawals: Withdrawals,
     /// No more work is begun.
     pub(super) stop: CancellationToken,
 }
@@ -63,11 +65,35 @@ where
             tracing::warn!(assignment = %head.assignment_id, late_ms, "passed over: its deadline is past by this clock");
             return Ok(true);
         }
+        let withdrawn = self.withdrawals.of(&head.assignment_id);
+        let result = self.answer(assignment, &head, &withdrawn).await;
+        self.withdrawals.done(&head.assignment_id);
+        result.map(|()| true)
+    }
+
+    /// Works on it, unless somebody did, and delivers the report. Neither, where nobody wants it any more: a report would
+    /// be stale.
+    async fn answer(
+        &self,
+        assignment: Assignment,
+        head: &Arc<Head>,
+        withdrawn: &CancellationToken,
+    ) -> Result<(), AgentError> {
+        if withdrawn.is_cancelled() {
+            tracing::info!(assignment = %head.assignment_id, "passed over: it was withdrawn before its turn came");
+            return Ok(());
+        }
         let cell = self.answers().of(&head.assignment_id);
-        let report = cell.get_or_init(|| self.work(assignment, Arc::clone(&head))).await.clone();
-        self.reporter.deliver(&head, report).await?;
+        let work = || self.work(assignment, Arc::clone(head), withdrawn.clone());
+        let report = cell.get_or_init(work).await.clone();
+        if withdrawn.is_cancelled() {
+            tracing::info!(assignment = %head.assignment_id, "not reported: it was withdrawn meanwhile");
+            self.answers().forget(&head.assignment_id);
+            return Ok(());
+        }
+        self.reporter.deliver(head, report).await?;
         self.answers().answered(&head.assignment_id);
-        Ok(true)
+        Ok(())
     }
 
     fn answers(&self) -> std::sync::MutexGuard<'_, Answers> {
@@ -94,9 +120,9 @@ where
         }
     }
 
-    async fn work(&self, assignment: Assignment, head: Arc<Head>) -> AgentReport {
+    async fn work(&self, assignment: Assignment, head: Arc<Head>, withdrawn: CancellationToken) -> AgentReport {
         self.reporter.say(&head, head.report(ReportStatus::Accepted)).await;
-        let handle = Handle::new(self.reporter.clone(), Arc::clone(&head));
+        let handle = Handle::new(self.reporter.clone(), Arc::clone(&head), withdrawn);
         let handed = handle.clone();
         // The handler is called inside, for it may panic before it has a future.
         let result = caught(async { (self.handler)(assignment, handed).await }).await;

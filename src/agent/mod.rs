@@ -52,8 +52,14 @@
 //! gives a partition to somebody else, work that has begun is finished and reported but not committed, and work that has
 //! not is dropped: the other one has it.
 //!
+//! **What is withdrawn.** Work that nobody wants any more (a wait for it is over, its task has ended) is told to its handler
+//! by [`Handle::withdrawn`]; what the handler returns then is not reported, for the report would be stale, and the
+//! assignment is settled. What is withdrawn before its turn comes is not begun. Both as far as it is heard: from the
+//! start of the agent on, and without the right to read the topic of cancellations not at all, which costs work for
+//! nothing and no more.
+//!
 //! **What it never does.** It starts no process and reads no configuration; it decides nothing about a task; it does not
-//! interrupt a handler, except at the end of the grace period.
+//! interrupt a handler, except at the end of the grace period, also not one whose work is withdrawn.
 
 mod answer;
 mod answers;
@@ -66,6 +72,7 @@ mod offsets;
 mod reports;
 mod run;
 mod start;
+mod withdrawals;
 mod work;
 
 pub use crate::contract::{

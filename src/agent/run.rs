@@ -7,6 +7,7 @@ use super::error::AgentError;
 use super::handle::Handle;
 use super::job::Desk;
 use super::reports::{Reporter, now_ms};
+use super::withdrawals::{Listener, Withdrawals};
 use super::work::Loop;
 use crate::contract::{AgentHeartbeat, Assignment};
 use crate::kafka::group::GroupReader;
@@ -40,6 +41,23 @@ impl Agent {
         let producer = PlainProducer::new(&self.kafka, "agent")?;
         let Some(codec) = self.prepare(&producer, &stop).await? else { return Ok(()) };
         let reporter = Reporter::new(producer, codec.clone(), self.encoding, &self.key, &self.instance);
+        // Work that goes on within the grace period still hears what is withdrawn.
+        let deaf = CancellationToken::new();
+        let _deaf_at_the_end = deaf.clone().drop_guard();
+        let withdrawals = Withdrawals::default();
+        let no_thread = |error| AgentError::Broken(format!("no thread for it: {error}"));
+        let runtime = tokio::runtime::Handle::current();
+        let listener = Listener {
+            kafka: self.kafka.clone(),
+            agent_name: self.definition.agent_name.clone(),
+            codec: codec.clone(),
+            registry: self.registry.clone(),
+            withdrawals: withdrawals.clone(),
+            runtime: runtime.clone(),
+            end: deaf,
+        };
+        // Before the first assignment is taken, so that none of its withdrawals is missed. Its end is its word.
+        let _ = listener.start().map_err(no_thread)?.await;
         let slots = Arc::new(Semaphore::new(self.concurrency));
         let desk = Arc::new(Desk {
             handler,
@@ -48,12 +66,12 @@ impl Agent {
             registry: self.registry.clone(),
             slots: Arc::clone(&slots),
             answers: Mutex::new(Answers::default()),
+            withdrawals,
             stop: stop.clone(),
         });
         let group = format!("{}.agent.{}", self.kafka.prefix, self.key);
         let reader = GroupReader::join(&self.kafka, "agent", &group, &self.topic)?;
         tracing::info!(agent = %self.definition.agent_name, instance = %self.instance, topic = %self.topic, "working");
-        let runtime = tokio::runtime::Handle::current();
         let work = Loop { desk, reader, runtime, concurrency: self.concurrency, grace: self.grace };
         let (ended, end) = oneshot::channel();
         let thread = std::thread::Builder::new().name("baton-agent".to_owned());
@@ -61,7 +79,7 @@ impl Agent {
             // Nobody may be waiting any more.
             let _ = ended.send(work.run());
         });
-        spawned.map_err(|error| AgentError::Broken(format!("no thread for it: {error}")))?;
+        spawned.map_err(no_thread)?;
         let result = self.live(&reporter, &slots, &stop, end).await;
         if self.heartbeat.is_some() {
             // It waits no longer than that, for nothing rests on it.

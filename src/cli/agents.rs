@@ -1,5 +1,6 @@
-//! `baton agents list`, `register` and `unregister`.
+//! `baton agents list`, `register`, `unregister` and `exec`.
 
+mod exec;
 mod register;
 pub(super) mod table;
 
@@ -34,6 +35,7 @@ pub(super) async fn run(context: &Context, args: AgentsArgs) -> anyhow::Result<D
         }
         AgentsCommand::Register { files } => register::run(context, &files).await,
         AgentsCommand::Unregister { name } => unregister(context, &name).await,
+        AgentsCommand::Exec(args) => Box::pin(exec::run(context, args)).await,
     }
 }
 

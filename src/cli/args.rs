@@ -4,6 +4,7 @@ use super::output::Format;
 use crate::service::Role;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -91,12 +92,13 @@ A file holds one JSON object per line, with the fields of TaskSubmitted; only `o
   {\"objective\":\"Qualify the lead ACME\",\"input\":{\"company\":\"ACME\"},\"priority\":7}
 Flags fill in what a line leaves out. Nothing is sent unless every line is sound.")]
     Submit(Box<SubmitArgs>),
-    /// Agents: list, register, unregister
+    /// Agents: list, register, unregister; any command as an agent
     #[command(after_help = "\
 Examples:
   baton agents register agents/*.json
   baton agents list
-  baton agents unregister 'Lead Scorer'")]
+  baton agents unregister 'Lead Scorer'
+  baton agents exec --file agent.json -- jq '.input | length'")]
     Agents(AgentsArgs),
     /// Tasks: state and timeline with every decision and why
     #[command(after_help = "Examples:\n  baton tasks show t-42\n  baton tasks show t-42 --format json")]
@@ -274,7 +276,67 @@ pub(super) enum AgentsCommand {
         /// Its name, or its topic name for one version of several
         name: String,
     },
+    /// Be an agent whose work is a command: an assignment on its standard input, the output on its standard output
+    #[command(after_help = EXEC)]
+    Exec(ExecArgs),
 }
+
+#[derive(Debug, Args)]
+pub(super) struct ExecArgs {
+    /// The agent's definition, as `baton agents register` takes it
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// How many commands run at a time [default: the definition's maxConcurrency, else 1]
+    #[arg(long, value_name = "N")]
+    pub(super) concurrency: Option<usize>,
+    /// The longest a command may run [default: until its assignment's deadline]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(super) timeout: Option<Duration>,
+    /// How long commands may go on once this is told to stop; what is not done then is delivered again
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "30s")]
+    pub(super) grace: Duration,
+    /// Leave the table of agents alone: it was registered by `baton agents register`
+    #[arg(long)]
+    pub(super) no_register: bool,
+    /// The command and its arguments, as they are: no shell reads them
+    #[arg(last = true, required = true, num_args = 1.., value_name = "CMD")]
+    pub(super) command: Vec<OsString>,
+}
+
+const EXEC: &str = "\
+Examples:
+  baton agents exec --file examples/shell/agent.json -- examples/shell/top-words.sh
+  baton agents exec --file sum.json -- jq '.input | add'
+  baton agents exec --file score.json --concurrency 4 --timeout 1m -- python3 score.py
+  baton agents exec --file shout.json -- sh -c 'jq -r .input | sed s/$/!/'
+
+A Python script needs no library:
+  import json, sys
+  assignment = json.load(sys.stdin)
+  json.dump({\"words\": len(assignment[\"input\"].split())}, sys.stdout)
+
+Standard input: the assignment as JSON, one line: assignmentId, taskId, stepId, attempt, effectKey, objective, input,
+  context [{stepId, agentName, output}], outputContract, priority, attemptDeadline, taskDeadline. `input` is a value, or a
+  string where the definition's input format is not application/json.
+Environment: BATON_TASK_ID, BATON_STEP_ID, BATON_ASSIGNMENT_ID, BATON_ATTEMPT, BATON_EFFECT_KEY, BATON_AGENT,
+  BATON_DEADLINE (RFC 3339), TRACEPARENT. Settings of Baton's own (BATON__…) are not handed on.
+Standard output: the output, when the command ends with 0. JSON, if the definition's output format is application/json;
+  else text, without its last line break. At most workflow.payload_bytes (256 KiB).
+Standard error: goes to the log with the assignment's id; its last lines are the message of a failure.
+
+What a command's end is reported as:
+  0                 SUCCEEDED; output that is too large, or no JSON where it must be: INVALID_OUTPUT
+  65, 66            CONTRACT    the input is not as agreed (EX_DATAERR, EX_NOINPUT)
+  77                AUTH        credentials were refused (EX_NOPERM)
+  64, 78, 126, 127  PERMANENT   wrong use or configuration, not executable, not found: no further try helps
+  any other, also 1, 69, 70, 75, or a signal: TRANSIENT, another try might work
+  --timeout or the deadline is over: TIMEOUT
+
+Each command leads a process group of its own. When its time is over, when it prints too much, or when its assignment is
+withdrawn, the whole group gets SIGTERM and 5 s later SIGKILL; what a command leaves running is ended with it. SIGTERM or
+Ctrl-C lets commands finish within --grace; a second one ends at once. An assignment may come more than once, always with
+the same assignmentId: use BATON_EFFECT_KEY to keep an effect outside to one. A command that works for longer than
+workflow.assignment_timeout (15 min) needs that raised.";
 
 #[derive(Debug, Args)]
 pub(super) struct TasksArgs {

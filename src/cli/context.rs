@@ -1,7 +1,7 @@
 //! What every command starts from.
 
 use super::Logging;
-use super::args::{Cli, Command};
+use super::args::{AgentsArgs, AgentsCommand, Cli, Command};
 use crate::config::{Config, Sources};
 use crate::contract::Registry;
 
@@ -29,6 +29,10 @@ impl Context {
             (Command::Run(_), true) => format!("{},baton=debug", telemetry.log_filter),
             // What to do next is to be read, not looked for between lines of a log.
             (Command::Dev(_), false) => "warn,baton::kafka::client=off".to_owned(),
+            // It works until it is told to stop, and what its commands say is part of the log.
+            (Command::Agents(AgentsArgs { command: AgentsCommand::Exec(_) }), false) => {
+                "warn,baton::agent=info,baton::cli=info,baton::kafka::client=off".to_owned()
+            }
             (_, true) => "info,baton=debug".to_owned(),
             // The client retries by itself and logs each try; what it cannot get over comes back as our error.
             (_, false) => "error,baton::kafka::client=off".to_owned(),

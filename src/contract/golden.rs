@@ -262,6 +262,19 @@ fn completions_of_other_versions_are_read() {
 }
 
 #[test]
+fn cancellations_of_other_versions_are_read() {
+    let sample = Cancellation {
+        task_id: "t-1".into(),
+        assignment_id: "t-1~0-7~1~1".into(),
+        step_id: "1".into(),
+        agent_name: "Adder".into(),
+        reason: "assignment_timeout".into(),
+        at: T,
+    };
+    check(&sample, &sample);
+}
+
+#[test]
 fn snapshots_of_other_versions_are_read() {
     let content_hash: Vec<u8> = (0..16).collect();
     let skeleton = |phase, status| Skeleton {
@@ -353,6 +366,7 @@ fn bytes_cut_short_or_with_more_behind_are_no_record() {
     check::<AgentReport>();
     check::<AgentDefinition>();
     check::<AgentHeartbeat>();
+    check::<Cancellation>();
     check::<Snapshot>();
 }
 

@@ -14,6 +14,7 @@ mod assignment;
 mod avro_in;
 mod avro_out;
 mod cache;
+mod cancellation;
 mod codec;
 mod completion;
 mod content_hash;
@@ -44,6 +45,7 @@ pub use agent_report::{AgentReport, ErrorClass, ReportError, ReportStatus, Usage
 pub use agent_table::{Definition, DefinitionRecord};
 pub use assignment::{Assignment, ContextItem};
 pub use cache::{Known, SchemaCache, WriterSchema};
+pub use cancellation::Cancellation;
 pub use codec::{Codec, RawRecord, Undecided};
 pub use completion::{CompletedStep, Completion, Outcome, StepStatus};
 pub use contract_names::{Contract, ContractNames, NameLookup, contract_name};

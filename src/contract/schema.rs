@@ -34,6 +34,7 @@ pub enum RecordKind {
     RoutingDecision,
     TaskEvents,
     Completion,
+    Cancellation,
     Snapshot,
 }
 
@@ -61,7 +62,7 @@ macro_rules! entries {
 }
 
 /// In the order of [`RecordKind::ALL`].
-static ENTRIES: LazyLock<[Entry; 9]> = LazyLock::new(|| {
+static ENTRIES: LazyLock<[Entry; 10]> = LazyLock::new(|| {
     bound_allocations();
     entries![
         "TaskSubmitted",
@@ -72,6 +73,7 @@ static ENTRIES: LazyLock<[Entry; 9]> = LazyLock::new(|| {
         "RoutingDecision",
         "TaskEvents",
         "Completion",
+        "Cancellation",
         "Snapshot",
     ]
 });
@@ -90,7 +92,7 @@ fn bound_allocations() {
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::TaskSubmitted,
         Self::AgentDefinition,
         Self::AgentHeartbeat,
@@ -99,6 +101,7 @@ impl RecordKind {
         Self::RoutingDecision,
         Self::TaskEvents,
         Self::Completion,
+        Self::Cancellation,
         Self::Snapshot,
     ];
 
@@ -146,6 +149,7 @@ impl RecordKind {
             "routing-decisions" => Self::RoutingDecision,
             "task-events" => Self::TaskEvents,
             "completions" => Self::Completion,
+            "cancellations" => Self::Cancellation,
             "task-state" => Self::Snapshot,
             _ if suffix.starts_with("assignments.") || suffix == "assignments" => Self::Assignment,
             _ => return None,

@@ -124,10 +124,11 @@ macro_rules! built_in {
     };
 }
 
-const BUILT_IN: [(&str, &str); 11] = built_in![
+const BUILT_IN: [(&str, &str); 12] = built_in![
     "agent-status",
     "agents",
     "assignments",
+    "cancellations",
     "completions",
     "heartbeats",
     "routing-decisions",
@@ -366,7 +367,7 @@ mod tests {
     fn all_topics_keyed_by_task_have_one_number_of_partitions() {
         let keyed = TopicSpec::built_in().iter().filter(|spec| spec.is_task_keyed());
         let mut counts: Vec<_> = keyed.map(|spec| spec.partitions).collect();
-        assert_eq!(counts.len(), 6);
+        assert_eq!(counts.len(), 7);
         counts.dedup();
         assert_eq!(counts, [6]);
     }

@@ -1,5 +1,5 @@
 use crate::workflow::{
-    Assigned, Decision, Event, Outcome, Payload, Position, Reason, StepStatus, Task, Timestamp, Usage,
+    Assigned, Decision, Event, Outcome, Payload, Position, Reason, StepStatus, Task, Timestamp, Usage, Withdrawn,
 };
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ pub enum Output {
     Decision { task: TaskRef, decision: Arc<Decision>, at: Timestamp },
     Facts(FactsOut),
     Completion(Box<CompletionOut>),
+    Cancellation(Box<CancellationOut>),
 }
 
 /// What every record of a task carries.
@@ -31,6 +32,13 @@ pub struct AssignmentOut {
     pub context: Vec<(Arc<str>, Arc<str>, Payload)>,
     pub task_deadline: Timestamp,
     pub at: Timestamp,
+}
+
+/// An assignment that is no longer wanted.
+#[derive(Clone, Debug)]
+pub struct CancellationOut {
+    pub task: TaskRef,
+    pub withdrawn: Withdrawn,
 }
 
 /// The facts of one task in one transaction.

@@ -1,12 +1,12 @@
 //! From a batch of arrivals to what one transaction will hold.
 
 use super::{
-    Arrival, AssignmentOut, CompletionOut, CompletionStep, Dead, Ending, FactsOut, INPUTS, Kept, Output, Part, PartKey,
-    Partition, Planned, Receipt, Refusal, Source, Staged, Tally, TaskRef, What,
+    Arrival, AssignmentOut, CancellationOut, CompletionOut, CompletionStep, Dead, Ending, FactsOut, INPUTS, Kept,
+    Output, Part, PartKey, Partition, Planned, Receipt, Refusal, Source, Staged, Tally, TaskRef, What,
 };
 use crate::workflow::{
     Event, Fact, Input, Outcome, Payload, Phase, Position, Reason, Rejection, Step, TaskEnd, Timestamp, Usage,
-    Workflow, World, decided, outstanding,
+    Workflow, World, decided, outstanding, withdrawn,
 };
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -117,9 +117,15 @@ impl Partition {
             Ok((events, evolved)) => {
                 tally(staged, arrival).accepted += 1;
                 draft.origin = origin;
+                let withdrawn = withdrawn(&draft.workflow, &events);
                 draft.workflow = evolved.map_or_else(|| Arc::clone(&draft.workflow), Arc::new);
                 for event in &events {
                     publish(staged, draft, origin, &arrival.task_id, event);
+                }
+                for withdrawn in withdrawn {
+                    let task = reference(&arrival.task_id, &draft.workflow);
+                    let item = Output::Cancellation(Box::new(CancellationOut { task, withdrawn }));
+                    staged.outputs.push(Planned { origin, item });
                 }
                 draft.events.extend(events);
             }

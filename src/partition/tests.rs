@@ -143,6 +143,9 @@ fn alphabet() -> Vec<Input> {
         report("2", 1, "a", ReportStatus::Failed, None),
         Input::Admitted { question: 1 },
         timer(0, TimerKind::AcceptBy { step_id: "1".into(), attempt: 1 }),
+        // Due, as all is at NOW: what was assigned then waits until then, what was accepted until later.
+        timer(DEADLINE + 100, TimerKind::AcceptBy { step_id: "1".into(), attempt: 1 }),
+        Input::TooLarge { detail: "too much".to_owned() },
     ]
 }
 
@@ -162,6 +165,8 @@ struct Seen {
     assignments: Vec<String>,
     decisions: Vec<u32>,
     completions: usize,
+    /// Assignments withdrawn, and why.
+    withdrawn: Vec<(String, String)>,
     dead: usize,
 }
 
@@ -181,8 +186,45 @@ impl Seen {
                 }
                 Output::Decision { decision, .. } => self.decisions.push(decision.question),
                 Output::Completion(_) => self.completions += 1,
+                Output::Cancellation(out) => {
+                    let (step_id, attempt) = (&*out.withdrawn.step_id, out.withdrawn.attempt);
+                    let id = AssignmentId { task_id: "t", accepted: out.task.accepted, step_id, attempt };
+                    self.withdrawn.push((id.to_string(), out.withdrawn.reason.clone()));
+                }
             }
         }
+    }
+
+    /// Assignments that a wait or the task's end closed before their agents' last word, read off the facts.
+    fn unsettled(&self) -> Vec<(String, String)> {
+        let (mut open, mut closed) = (BTreeMap::new(), Vec::new());
+        for event in &self.facts {
+            match &event.fact {
+                Fact::StepAssigned(assigned) => {
+                    let (step_id, attempt) = (&*assigned.step_id, assigned.attempt);
+                    let id = AssignmentId { task_id: "t", accepted: ACCEPTED, step_id, attempt };
+                    open.insert(Arc::clone(&assigned.step_id), id.to_string());
+                }
+                Fact::StepSucceeded { step_id, .. }
+                | Fact::StepFailed { step_id, .. }
+                | Fact::StepDeclined { step_id, .. }
+                | Fact::StepNeedsInput { step_id, .. }
+                | Fact::OutputRejected { step_id, .. } => drop(open.remove(step_id)),
+                Fact::StepTimedOut { step_id, timer } => {
+                    let reason = match timer {
+                        TimerKind::AcceptBy { .. } => "accept_timeout",
+                        TimerKind::DoneBy { .. } => "assignment_timeout",
+                        TimerKind::TaskDeadline => "no step waits for this",
+                    };
+                    closed.extend(open.remove(step_id).map(|id| (id, reason.to_owned())));
+                }
+                Fact::TaskEnded(end) => {
+                    closed.extend(std::mem::take(&mut open).into_values().map(|id| (id, end.reason.clone())));
+                }
+                _ => {}
+            }
+        }
+        closed
     }
 
     fn check(&self) {
@@ -190,6 +232,7 @@ impl Seen {
         assert_eq!(once.len(), self.assignments.len(), "no assignment twice: {:?}", self.assignments);
         assert!(self.decisions.is_sorted_by(|a, b| a < b), "no question is decided twice: {:?}", self.decisions);
         assert!(self.completions <= 1, "a task ends once");
+        assert_eq!(self.unsettled(), self.withdrawn, "withdrawn is what was assigned and nobody settled, once each");
         let asked: Vec<u32> = self
             .facts
             .iter()
@@ -230,6 +273,7 @@ fn check(inputs: &[Input]) -> Seen {
     at_once.take(&whole);
     assert_eq!((&at_once.facts, at_once.dead), (&seen.facts, seen.dead), "batching is invisible");
     assert_eq!((&at_once.assignments, at_once.completions), (&seen.assignments, seen.completions));
+    assert_eq!(at_once.withdrawn, seen.withdrawn);
     assert_eq!(whole.next, one_by_one.next(), "even what is refused moves the offset");
     let mut batched = Partition::default();
     batched.adopt(whole);
@@ -380,6 +424,45 @@ fn a_deadline_ends_a_task_once_and_only_when_it_is_due() {
         if out.ending == Ending::Ended { outcome: crate::workflow::Outcome::Expired, reason: "deadline".to_owned() })));
     partition.adopt(ended);
     assert!(fire(&partition, due).changed.is_empty(), "fired again after a restore it changes nothing");
+}
+
+#[test]
+fn what_is_with_an_agent_is_withdrawn_when_nobody_wants_it_any_more() {
+    let assigned = [submitted("do it", 1), answered(1, Choice::Agent("a".to_owned()))];
+    let accepted = [&assigned[..], &[report("1", 1, "a", ReportStatus::Accepted, None)]].concat();
+    let accept_by = TimerKind::AcceptBy { step_id: "1".into(), attempt: 1 };
+    let done_by = TimerKind::DoneBy { step_id: "1".into(), attempt: 1 };
+    let deadline = DEADLINE + 10;
+    let large = Input::TooLarge { detail: "too much".to_owned() };
+    let fault = Input::Internal { detail: "our own".to_owned() };
+    for (history_so_far, then, reason) in [
+        (&assigned[..], timer(110, accept_by), "accept_timeout"),
+        (&accepted[..], timer(210, done_by), "assignment_timeout"),
+        (&assigned[..], timer(deadline, TimerKind::TaskDeadline), "deadline"),
+        (&accepted[..], timer(deadline, TimerKind::TaskDeadline), "deadline"),
+        (&accepted[..], large, "too_large"),
+        (&assigned[..], fault, "internal"),
+    ] {
+        let (partition, mut seen) = history(history_so_far);
+        assert_eq!(seen.withdrawn, [], "it is wanted so far");
+        seen.take(&partition.stage(&[arrival(9, then)], &Small::new(), Timestamp(deadline)));
+        assert_eq!(seen.withdrawn, [("t~0-0~1~1".to_owned(), reason.to_owned())]);
+        seen.check();
+    }
+}
+
+#[test]
+fn what_an_agent_settled_itself_is_not_withdrawn() {
+    for last_word in [
+        report("1", 1, "a", ReportStatus::Succeeded, Some("done")),
+        report("1", 1, "a", ReportStatus::Failed, None),
+        report("1", 1, "a", ReportStatus::InputRequired, None),
+        report("1", 1, "a", ReportStatus::Declined, None),
+        report("1", 1, "a", ReportStatus::Succeeded, Some(&"x".repeat(2_000))),
+    ] {
+        let (_, seen) = history(&[submitted("do it", 1), answered(1, Choice::Agent("a".to_owned())), last_word]);
+        assert_eq!(seen.withdrawn, []);
+    }
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn compile_contract(field: &str, resolved: Resolved, faults: &mut Vec<String>) -
 }
 
 /// The media type without its parameters, in any case.
-fn is_json(format: &str) -> bool {
+pub(crate) fn is_json(format: &str) -> bool {
     let essence = format.split_once(';').map_or(format, |(essence, _)| essence);
     essence.trim().eq_ignore_ascii_case("application/json")
 }

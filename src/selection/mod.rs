@@ -23,6 +23,7 @@ mod text;
 mod version;
 
 pub use agent::Agent;
+pub(crate) use agent::is_json;
 pub use choose::{choose, eligible};
 pub use contract::{CompiledSchema, Contract, Resolved};
 pub use definition::{Definition, Example, Terms, bounds};

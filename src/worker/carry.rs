@@ -178,7 +178,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
                 Output::Decision { task, .. } => (&task.task_id, self.settings.limits.others),
                 Output::Facts(out) => (&out.task.task_id, self.settings.limits.others),
                 // What tells that a task ended cannot itself end it; it holds no more than the last output.
-                Output::Completion(_) => {
+                Output::Completion(_) | Output::Cancellation(_) => {
                     records.push(record);
                     continue;
                 }
@@ -259,7 +259,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
                             self.metrics.completions("REJECTED", reason.as_str()).inc();
                         }
                     },
-                    Output::Assignment(_) | Output::Facts(_) => {}
+                    Output::Assignment(_) | Output::Facts(_) | Output::Cancellation(_) => {}
                 }
             }
         }

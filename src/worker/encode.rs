@@ -3,10 +3,12 @@
 use super::snapshot::signed;
 use super::{Outgoing, Record, Settings};
 use crate::contract::{
-    self as wire, Assignment, Attempt, Candidate, Codec, CompletedStep, Completion, ContextItem, FactType,
-    RoutingDecision, TaskEvents, WireRecord, assignment_topic, home_partition, rfc3339,
+    self as wire, Assignment, Attempt, Cancellation, Candidate, Codec, CompletedStep, Completion, ContextItem,
+    FactType, RoutingDecision, TaskEvents, WireRecord, assignment_topic, home_partition, rfc3339,
 };
-use crate::partition::{AssignmentOut, CompletionOut, Dead, Ending, FactsOut, Note, Output, Part, PartKey, TaskRef};
+use crate::partition::{
+    AssignmentOut, CancellationOut, CompletionOut, Dead, Ending, FactsOut, Note, Output, Part, PartKey, TaskRef,
+};
 use crate::workflow::{AssignmentId, Choice, Decision, Event, Fact, Outcome, TimerKind, Timestamp};
 use serde_json::json;
 use std::borrow::Cow;
@@ -27,6 +29,7 @@ pub(super) struct Encoder {
     decisions: Arc<str>,
     events: Arc<str>,
     completions: Arc<str>,
+    cancellations: Arc<str>,
     pub(super) state: Arc<str>,
     pub(super) inputs: [Arc<str>; crate::partition::INPUTS],
     source: String,
@@ -55,6 +58,7 @@ impl Encoder {
             decisions: topic("routing-decisions"),
             events: topic("task-events"),
             completions: topic("completions"),
+            cancellations: topic("cancellations"),
             state: topic("task-state"),
             inputs,
             source: format!("baton/{}/orchestrator", settings.prefix),
@@ -105,6 +109,11 @@ impl Encoder {
             Output::Completion(completion) => {
                 let (record, id) = self.completion_of(completion);
                 self.record(envelope(&self.completions, &completion.task, id, completion.completed_at), &record)
+            }
+            Output::Cancellation(cancellation) => {
+                let record = cancellation_of(cancellation);
+                let (id, at) = (format!("{}~withdrawn", record.assignment_id), cancellation.withdrawn.at);
+                self.record(envelope(&self.cancellations, &cancellation.task, id, at), &record)
             }
         }
     }
@@ -293,6 +302,20 @@ fn assignment_of(out: &AssignmentOut) -> (Assignment, String) {
         report_url: None,
     };
     (record, assignment_id)
+}
+
+fn cancellation_of(out: &CancellationOut) -> Cancellation {
+    let CancellationOut { task, withdrawn } = out;
+    let (task_id, step_id) = (&*task.task_id, &*withdrawn.step_id);
+    let id = AssignmentId { task_id, accepted: task.accepted, step_id, attempt: withdrawn.attempt };
+    Cancellation {
+        task_id: task_id.to_owned(),
+        assignment_id: id.to_string(),
+        step_id: step_id.to_owned(),
+        agent_name: withdrawn.agent_name.to_string(),
+        reason: withdrawn.reason.clone(),
+        at: withdrawn.at.0,
+    }
 }
 
 fn decision_of(task: &TaskRef, decision: &Decision, at: Timestamp, overhead_micros: i64) -> RoutingDecision {

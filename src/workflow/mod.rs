@@ -4,6 +4,7 @@
 //! decide(&Workflow, &Input, &World, now) -> Vec<Event>   looks, never touches
 //! evolve(&mut Workflow, &Event)                          total; the only way state changes
 //! outstanding(&Workflow) -> Vec<Effect>                  the calls and timers owed, from state alone
+//! withdrawn(&Workflow, &[Event]) -> Vec<Withdrawn>       the assignments that nobody wants any more
 //! ```
 //!
 //! No clock, no I/O, no randomness, no async, and no map whose order could leak into a decision:
@@ -24,6 +25,7 @@ mod report;
 mod state;
 mod task;
 mod timestamp;
+mod withdrawn;
 mod world;
 
 pub use assignment_id::AssignmentId;
@@ -39,4 +41,5 @@ pub use report::{ErrorClass, Report, ReportError, ReportStatus, Usage};
 pub use state::{ChoiceState, ContentHash, OpenChoice, Outcome, Phase, Position, Step, StepStatus, Used, Workflow};
 pub use task::{Limits, Mode, OnStepFailure, PlannedStep, Task};
 pub use timestamp::Timestamp;
+pub use withdrawn::{Withdrawn, withdrawn};
 pub use world::{Rules, World};

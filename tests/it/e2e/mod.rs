@@ -9,6 +9,7 @@ mod config_cli;
 mod llm;
 mod real_llm;
 mod routes;
+mod withdrawals;
 
 use super::support::agents::definition;
 use super::support::{Partitioner, Record, Scratch, Send, Sender, Topic, Worker, until};

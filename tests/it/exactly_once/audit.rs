@@ -38,6 +38,14 @@ pub(crate) fn audit(scratch: &Scratch, agents: &[&str]) -> Audit {
         }
     }
 
+    let mut withdrawn = BTreeSet::new();
+    for record in read("cancellations") {
+        let id = record.text("assignmentId").to_owned();
+        if id.is_empty() || !withdrawn.insert(id.clone()) {
+            faults.push(format!("assignment {id:?} is withdrawn twice"));
+        }
+    }
+
     let mut decided = BTreeSet::new();
     for record in read("routing-decisions") {
         let question = record.value["question"].as_i64().unwrap_or_default();
@@ -49,6 +57,9 @@ pub(crate) fn audit(scratch: &Scratch, agents: &[&str]) -> Audit {
     // Next number and the last fact, by task.
     let mut histories: BTreeMap<String, (i64, String)> = BTreeMap::new();
     let mut facts = 0;
+    // By task and step, the assignment that is with an agent; and those that were closed over their agents' heads.
+    let mut open: BTreeMap<(String, String), String> = BTreeMap::new();
+    let mut unsettled = BTreeSet::new();
     for record in read("task-events") {
         let task = record.text("taskId").to_owned();
         let (next, last) = histories.entry(task.clone()).or_insert((1, String::new()));
@@ -61,6 +72,15 @@ pub(crate) fn audit(scratch: &Scratch, agents: &[&str]) -> Audit {
             }
             (*next, *last) = (*next + 1, fact["type"].as_str().unwrap_or_default().to_owned());
             facts += 1;
+            let text = |field: &str| fact[field].as_str().unwrap_or_default().to_owned();
+            let step = (task.clone(), text("stepId"));
+            match last.as_str() {
+                "STEP_ASSIGNED" => drop(open.insert(step, text("assignmentId"))),
+                "STEP_SUCCEEDED" | "STEP_FAILED" | "OUTPUT_REJECTED" => drop(open.remove(&step)),
+                "STEP_TIMED_OUT" => unsettled.extend(open.remove(&step)),
+                "TASK_ENDED" => unsettled.extend(open.extract_if(.., |(of, _), _| *of == task).map(|(_, id)| id)),
+                _ => {}
+            }
         }
     }
     for (task, completion) in &completions {
@@ -74,6 +94,10 @@ pub(crate) fn audit(scratch: &Scratch, agents: &[&str]) -> Audit {
         if last == "TASK_ENDED" && !completions.contains_key(task) {
             faults.push(format!("{task} ended without a completion"));
         }
+    }
+
+    if unsettled != withdrawn {
+        faults.push(format!("closed before their agents' last word are {unsettled:?}, withdrawn are {withdrawn:?}"));
     }
 
     let dead_letters = [read("tasks.dlq"), read("agent-status.dlq")].concat();
