@@ -23,20 +23,6 @@ pub struct Kafka {
     /// Properties of librdkafka, passed on as they are.
     #[serde(deserialize_with = "properties", serialize_with = "without_secrets")]
     pub client: BTreeMap<String, String>,
-    /// No setting: whoever brings the broker along knows what it can do.
-    #[serde(skip)]
-    pub membership: Membership,
-}
-
-/// How workers belong to their group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Membership {
-    /// Under the slot's name (`group.instance.id`): the slot is back without a rebalance, and a second one is refused.
-    #[default]
-    Static,
-    /// As one of many, for a broker that knows no static members: each join and leave is a rebalance, and a slot given
-    /// twice shows only when one worker's producer fences the other's.
-    Dynamic,
 }
 
 impl Default for Kafka {
@@ -49,7 +35,6 @@ impl Default for Kafka {
             min_insync_replicas: None,
             partitions: None,
             client: BTreeMap::new(),
-            membership: Membership::Static,
         }
     }
 }

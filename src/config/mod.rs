@@ -27,7 +27,7 @@ mod workflow;
 pub use dispatcher::{AgentSecret, Dispatcher};
 pub use fault::{Fault, Faults};
 pub use http::Http;
-pub use kafka::{Kafka, Membership};
+pub use kafka::Kafka;
 pub use llm::{Api, Llm, Prices, Provider, Structured};
 pub use load::Sources;
 pub use pointer::{Piece, Pointer, Template};

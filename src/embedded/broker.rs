@@ -10,8 +10,8 @@
 //!   undecided offsets are not told to who asks for decided ones ([`transactions`]);
 //! - what was acknowledged survives the end of the process, however it ends ([`journal`]). A loss of power it may not.
 //!
-//! It does not know static members (`group.instance.id`: the group hangs when one leaves), cooperative rebalancing, the
-//! newer group protocol, topic ids, TLS, authentication, authorisation. Records written in transactions are never
+//! Members may be static or dynamic, but with an eager assignor only: a second cooperative rebalance never ends. It does
+//! not know the newer group protocol, topic ids, TLS, authentication, authorisation. Records written in transactions are never
 //! compacted, and the journal is never shortened: both grow until the folder is deleted.
 
 mod connection;
@@ -63,6 +63,7 @@ struct Shared {
 #[derive(Debug)]
 struct Inner {
     engine: EngineState,
+    rounds: groups::Rounds,
     journal: Option<Journal>,
 }
 
@@ -109,7 +110,7 @@ impl Broker {
         engine.broker_configs.insert("auto.create.topics.enable".to_owned(), "false".to_owned());
         let journal = data.map(|folder| Journal::open(folder, &mut engine)).transpose()?;
         let shared = Arc::new(Shared {
-            inner: Mutex::new(Inner { engine, journal }),
+            inner: Mutex::new(Inner { engine, rounds: groups::Rounds::new(), journal }),
             data: Condvar::new(),
             groups: Condvar::new(),
             stopping: AtomicBool::new(false),

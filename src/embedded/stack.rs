@@ -2,7 +2,7 @@
 
 use super::registry::{RegistryServer, RegistryServerError};
 use super::{Broker, EmbeddedError};
-use crate::config::{Config, Membership};
+use crate::config::Config;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use tokio::task::JoinHandle;
@@ -70,7 +70,6 @@ impl Stack {
     pub fn configure(&self, mut config: Config) -> Config {
         let kafka = &mut config.kafka;
         kafka.bootstrap_servers = self.bootstrap_servers();
-        kafka.membership = Membership::Dynamic;
         kafka.client.clear();
         (kafka.replication_factor, kafka.min_insync_replicas) = (None, None);
         kafka.slot.get_or_insert_with(|| SLOT.to_owned());

@@ -36,7 +36,7 @@ pub struct LogSettings {
     /// For readers beside the group: no `group.id`, no isolation set.
     pub plain: ClientConfig,
     pub group_id: String,
-    /// Also the group instance id of a static member: the slot by its whole name.
+    /// Also the group instance id: the slot by its whole name.
     pub transactional_id: String,
     pub slot: String,
     pub session_timeout: Duration,
@@ -63,6 +63,8 @@ impl LogSettings {
         let mut consumer = settings::client(kafka, role);
         consumer
             .set("group.id", &group_id)
+            // The same slot is back without a rebalance; two of one slot and the older stops.
+            .set("group.instance.id", &transactional_id)
             // What the group's list of members shows: whoever is in it need not be fenced.
             .set("client.id", &transactional_id)
             // Partition p of every input to the same member; no other assignor promises that.
@@ -77,10 +79,6 @@ impl LogSettings {
             .set("fetch.queue.backoff.ms", "10")
             .set("queued.min.messages", (batch * 2).clamp(1_000, 100_000).to_string())
             .set("queued.max.messages.kbytes", "65536");
-        if kafka.membership == config::Membership::Static {
-            // The same slot is back without a rebalance; two of one slot and the older stops.
-            consumer.set("group.instance.id", &transactional_id);
-        }
         let timeout = transaction_timeout.as_millis().to_string();
         let mut producer = settings::client(kafka, role);
         producer

@@ -9,6 +9,7 @@ use crate::contract::{
     AgentDefinition, Codec, ContractNames, Definition, DefinitionRecord, RawRecord, RecordKind, Registry, TopicSpec,
     assignment_topic,
 };
+use crate::kafka::Disposition;
 use crate::kafka::admin::{Admin, TopicSpec as TopicToBe};
 use crate::kafka::tail::{Next, Start, Tail, Tailed};
 use crate::selection::{Agent, Fault, Registry as Agents};
@@ -107,13 +108,26 @@ impl Table {
     }
 }
 
+/// A topic just made has no leader for a moment, and a broker may restart: that is waited out. None if told to stop.
+fn open(kafka: &crate::config::Kafka, topic: &str, stop: &CancellationToken) -> anyhow::Result<Option<Tail>> {
+    while !stop.is_cancelled() {
+        match Tail::open(kafka, topic, None, Start::Beginning) {
+            Ok(tail) => return Ok(Some(tail)),
+            Err(fault) if fault.disposition() == Disposition::Again => tracing::warn!("waiting: {fault}"),
+            Err(fault) => return Err(fault.into()),
+        }
+        std::thread::sleep(AGAIN);
+    }
+    Ok(None)
+}
+
 fn read(
     kafka: &crate::config::Kafka,
     topic: &str,
     records: &mpsc::Sender<Read>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut tail = Tail::open(kafka, topic, None, Start::Beginning)?;
+    let Some(mut tail) = open(kafka, topic, stop)? else { return Ok(()) };
     while !stop.is_cancelled() {
         let read = match tail.next(Duration::from_millis(200)) {
             Ok(Next::Record(record)) => Read::Record(record),

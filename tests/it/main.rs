@@ -2,6 +2,7 @@
 #![allow(clippy::print_stderr, reason = "a failing test shows the logs of its processes")]
 #![allow(dead_code, unused_imports, reason = "the harness is whole before all of its users are")]
 
+mod agents_exec;
 mod arrows;
 mod demo;
 mod dev;

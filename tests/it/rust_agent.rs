@@ -38,9 +38,13 @@ impl Bench {
     }
 
     fn on(stack: &'static Stack, name: &str) -> Self {
+        Self::with(stack, name, "")
+    }
+
+    fn with(stack: &'static Stack, name: &str, toml: &str) -> Self {
         let scratch = Scratch::on(stack, name);
         scratch.apply();
-        let worker = scratch.worker("w").start();
+        let worker = scratch.worker("w").toml(toml).start();
         Self { scratch, worker }
     }
 
@@ -395,6 +399,71 @@ fn stopped_it_finishes_what_it_has_begun_and_leaves_the_rest() {
     begun.extract_if(again.map_or(0..0, |at| at + 1..at + 2), |_| true).for_each(drop);
     begun.sort();
     assert_eq!(begun, ["t-1", "t-2", "t-3"], "what was not begun is begun once");
+}
+
+#[test]
+fn a_handler_hears_that_its_work_is_withdrawn_and_nothing_of_it_is_reported() {
+    let bench = Bench::with(stack(), "rs-withdrawn", "[workflow]\nassignment_timeout = \"2s\"");
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let start = || {
+        let heard = Arc::clone(&heard);
+        Running::start(bench.builder(by_contract("Counter", "text", "count")), move |assignment, handle: Handle| {
+            let heard = Arc::clone(&heard);
+            async move {
+                assert!(!handle.is_withdrawn(), "it is wanted when it begins");
+                if assignment.task_id == "t-1" {
+                    handle.withdrawn().await;
+                    heard.lock().unwrap().push(handle.is_withdrawn());
+                }
+                Answer::json(3)
+            }
+        })
+    };
+    let agent = start();
+    bench.submit(&["counter"], &["t-1"]);
+    assert_eq!(bench.completion("t-1")["reason"], "assignment_timeout");
+    bench.submit(&["counter"], &["t-2"]);
+    assert_eq!(bench.completion("t-2")["outcome"], "SUCCEEDED", "its only place is free again");
+    assert_eq!(bench.statuses("t-1"), ["ACCEPTED"], "the answer is not reported");
+    agent.stops();
+    assert_eq!(*heard.lock().unwrap(), [true]);
+}
+
+#[test]
+fn what_is_withdrawn_before_its_turn_comes_is_not_begun() {
+    let bench = Bench::with(stack(), "rs-early", "[workflow]\naccept_timeout = \"2s\"");
+    let begun = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&begun);
+    let agent =
+        Running::start(bench.builder(by_contract("Counter", "text", "count")), move |assignment, handle: Handle| {
+            log.lock().unwrap().push(assignment.task_id);
+            async move {
+                // It keeps the only place until long after the others were withdrawn.
+                handle.withdrawn().await;
+                Answer::json(3)
+            }
+        });
+    let deadline = std::time::SystemTime::now() + Duration::from_secs(8);
+    let deadline = deadline.duration_since(std::time::UNIX_EPOCH).expect("it is after 1970").as_millis();
+    let topic = bench.scratch.topic("tasks");
+    Topic::open_all(bench.scratch.stack, &[bench.scratch.topic("assignments.counter")], SOON);
+    let send = |id: &str| {
+        let task = json!({
+            "taskId": id, "objective": "count the words of this text", "input": "one", "inputContract": "text",
+            "deadline": if id == "first" { json!(deadline) } else { Value::Null },
+        });
+        Sender::new(bench.scratch.stack, Partitioner::Default).send(Send::to(&topic).key(id).json(&task));
+    };
+    send("first");
+    bench.said("first", "ACCEPTED");
+    send("second");
+    send("third");
+    for task in ["second", "third"] {
+        assert_eq!(bench.completion(task)["reason"], "assignment_timeout");
+    }
+    assert_eq!(bench.completion("first")["reason"], "deadline");
+    agent.stops();
+    assert_eq!(*begun.lock().unwrap(), ["first"]);
 }
 
 #[test]

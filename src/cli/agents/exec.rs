@@ -44,8 +44,12 @@ pub(super) async fn run(context: &Context, args: ExecArgs) -> anyhow::Result<Don
     });
     let declared = definition.max_concurrency.and_then(|most| usize::try_from(most).ok()).unwrap_or(1);
     let agent_name = definition.agent_name.clone();
+    let mut kafka = settings.kafka.clone();
+    // Of a killed one the next gets its work as soon as another worker would get a killed worker's.
+    let session = settings.worker.session_timeout.as_millis().to_string();
+    kafka.client.insert("session.timeout.ms".to_owned(), session);
     let mut builder = Agent::builder(definition)
-        .kafka(settings.kafka.clone())
+        .kafka(kafka)
         .registry(&settings.registry.url)
         .concurrency(args.concurrency.unwrap_or(declared))
         .grace(args.grace);

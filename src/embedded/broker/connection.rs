@@ -96,7 +96,7 @@ fn answer(shared: &Shared, request: &Request, host: &str, ends: &mut fetch::Ends
         ApiKey::OffsetCommit => write(&commit(shared, &read(body, version)?, version)?, version)?,
         _ => {
             let mut inner = shared.lock();
-            match look(&mut inner.engine, key, version, body)? {
+            match look(&mut inner, key, version, body)? {
                 Look::Answer(answer) => answer,
                 Look::Change => {
                     let changed = change(&mut inner, key, version, body)?;
@@ -145,7 +145,12 @@ macro_rules! answered {
 }
 
 /// What leaves no trace, or none that is kept; none if it cannot be read.
-fn look(engine: &mut EngineState, key: ApiKey, version: i16, body: &Bytes) -> Option<Look> {
+fn look(inner: &mut Inner, key: ApiKey, version: i16, body: &Bytes) -> Option<Look> {
+    if key == ApiKey::TxnOffsetCommit {
+        let refused = transactions::stale(inner, &read(body, version)?);
+        return refused.map_or(Some(Look::Change), |refused| write(&refused, version).map(Look::Answer));
+    }
+    let engine = &mut inner.engine;
     let answer = match key {
         ApiKey::Metadata => answered!(engine, body, version, EngineState::handle_metadata),
         ApiKey::ListOffsets => answered!(engine, body, version, EngineState::handle_list_offsets),
@@ -168,10 +173,6 @@ fn look(engine: &mut EngineState, key: ApiKey, version: i16, body: &Bytes) -> Op
         ApiKey::DescribeLogDirs => answered!(engine, body, version, EngineState::handle_describe_log_dirs),
         ApiKey::InitProducerId => match transactions::fence(engine, &read(body, version)?, version) {
             Some(fenced) => write(&fenced, version)?,
-            None => return Some(Look::Change),
-        },
-        ApiKey::TxnOffsetCommit => match transactions::stale(engine, &read(body, version)?) {
-            Some(refused) => write(&refused, version)?,
             None => return Some(Look::Change),
         },
         _ => return Some(Look::Change),
@@ -235,8 +236,13 @@ pub(super) fn apply(engine: &mut EngineState, key: ApiKey, version: i16, body: &
 /// A member's commit is judged by a membership that is not kept: what is kept is what was taken, in nobody's name.
 fn commit(shared: &Shared, asked: &OffsetCommitRequest, version: i16) -> Option<OffsetCommitResponse> {
     let mut inner = shared.lock();
-    let answer = inner.engine.handle_offset_commit(asked, version);
     let mut kept = asked.clone();
+    if let Some(group) = inner.engine.groups.get(asked.group_id.as_str())
+        && groups::generation(&inner.rounds, group) == asked.generation_id_or_member_epoch
+    {
+        kept.generation_id_or_member_epoch = group.generation_id;
+    }
+    let answer = inner.engine.handle_offset_commit(&kept, version);
     for (topic, judged) in kept.topics.iter_mut().zip(&answer.topics) {
         let mut codes = judged.partitions.iter().map(|partition| partition.error_code);
         topic.partitions.retain(|_| codes.next() == Some(0));

@@ -9,6 +9,7 @@ use kafka_protocol::messages::{
     SyncGroupResponse,
 };
 use kafka_protocol::protocol::StrBytes;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// A member that waits looks at the clock this often.
@@ -16,6 +17,16 @@ const LOOK: Duration = Duration::from_millis(200);
 
 const UNKNOWN_MEMBER_ID: i16 = 25;
 const REBALANCE_IN_PROGRESS: i16 = 27;
+
+/// The generation whose members own the partitions, by group. The state machine counts a new one when a round begins; in
+/// Kafka the members of the last one may commit until it is complete, as they must to hand over what they did.
+pub(super) type Rounds = HashMap<String, i32>;
+
+/// The generation in which members may commit now.
+pub(super) fn generation(rounds: &Rounds, group: &GroupState) -> i32 {
+    let gathers = group.state == GroupLifecycleState::PreparingRebalance;
+    rounds.get(&group.group_id).filter(|_| gathers).copied().unwrap_or(group.generation_id)
+}
 
 fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
@@ -59,7 +70,11 @@ pub(super) fn join(
         group.try_complete_join();
         shared.groups.notify_all();
         match group.state {
-            GroupLifecycleState::CompletingRebalance | GroupLifecycleState::Stable => return joined(group, &member),
+            GroupLifecycleState::CompletingRebalance | GroupLifecycleState::Stable => {
+                let answer = joined(group, &member);
+                inner.rounds.insert(id.to_owned(), answer.generation_id);
+                return answer;
+            }
             GroupLifecycleState::Dead => return refused(UNKNOWN_MEMBER_ID),
             GroupLifecycleState::Empty | GroupLifecycleState::PreparingRebalance => {}
         }

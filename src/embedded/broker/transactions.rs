@@ -1,8 +1,8 @@
 //! What keeps transactions apart: timeouts, stale members, undecided offsets, producers that were fenced.
 
 use super::Inner;
-use super::connection;
 use super::engine::EngineState;
+use super::{connection, groups};
 use bytes::BytesMut;
 use kafka_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
@@ -62,14 +62,14 @@ pub(super) fn fence(
 }
 
 /// The answer to a member that is one no more; none if its offsets may be taken.
-pub(super) fn stale(engine: &EngineState, asked: &TxnOffsetCommitRequest) -> Option<TxnOffsetCommitResponse> {
+pub(super) fn stale(inner: &Inner, asked: &TxnOffsetCommitRequest) -> Option<TxnOffsetCommitResponse> {
     if asked.generation_id < 0 && asked.member_id.is_empty() {
         return None;
     }
-    let group = engine.groups.get(asked.group_id.as_str());
+    let group = inner.engine.groups.get(asked.group_id.as_str());
     let code = match group {
         Some(group) if group.members.contains_key(asked.member_id.as_str()) => {
-            if group.generation_id == asked.generation_id {
+            if groups::generation(&inner.rounds, group) == asked.generation_id {
                 return None;
             }
             ILLEGAL_GENERATION

@@ -138,6 +138,10 @@ fn the_successor_of_a_dead_transaction_ends_it_also_after_a_restart_of_the_broke
 }
 
 fn member(broker: &Broker, topic: &str) -> BaseConsumer {
+    member_of(broker, topic, &[])
+}
+
+fn member_of(broker: &Broker, topic: &str, more: &[(&str, &str)]) -> BaseConsumer {
     let settings = [
         ("group.id", "g"),
         ("auto.offset.reset", "earliest"),
@@ -146,6 +150,7 @@ fn member(broker: &Broker, topic: &str) -> BaseConsumer {
         ("heartbeat.interval.ms", "500"),
         ("partition.assignment.strategy", "range"),
     ];
+    let settings = [&settings[..], more].concat();
     let consumer: BaseConsumer = client(broker, &settings).create().expect("a consumer");
     consumer.subscribe(&[topic]).expect("subscribed");
     consumer
@@ -186,6 +191,49 @@ fn members_come_and_go_and_a_silent_one_is_put_out() {
     owns(&[&first], &[3]);
     silent.kill();
     owns(&[&first], &[6]);
+}
+
+#[test]
+fn a_static_member_keeps_its_place_until_its_session_is_over() {
+    let broker = start(None);
+    create(&broker, "t", 6);
+    let first = member_of(&broker, "t", &[("group.instance.id", "one")]);
+    owns(&[&first], &[6]);
+    let second = member_of(&broker, "t", &[("group.instance.id", "two")]);
+    owns(&[&first, &second], &[3, 3]);
+    drop(second);
+    let second = member_of(&broker, "t", &[("group.instance.id", "two")]);
+    owns(&[&first, &second], &[3, 3]);
+    drop(second);
+    owns(&[&first], &[6]);
+    let third = member(&broker, "t");
+    owns(&[&first, &third], &[3, 3]);
+}
+
+#[test]
+fn while_a_round_gathers_the_members_of_the_last_one_may_commit() {
+    let broker = start(None);
+    create(&broker, "t", 2);
+    let first = member(&broker, "t");
+    owns(&[&first], &[2]);
+    let second = member(&broker, "t");
+    // The first one is not polled and so does not give its partitions back.
+    until("the round gathers", SOON, || {
+        drop(second.poll(Duration::from_millis(10)));
+        let groups = second.fetch_group_list(Some("g"), SOON).map_err(|error| error.to_string())?;
+        match groups.groups()[0].state() {
+            "PreparingRebalance" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    });
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset("t", 0, Offset::Offset(1)).unwrap();
+    let producer = transactional(&broker, "p", "10000");
+    producer.begin_transaction().unwrap();
+    producer.send_offsets_to_transaction(&list, &first.group_metadata().unwrap(), SOON).unwrap();
+    producer.commit_transaction(SOON).unwrap();
+    first.commit(&list, CommitMode::Sync).unwrap();
+    owns(&[&first, &second], &[1, 1]);
 }
 
 #[test]

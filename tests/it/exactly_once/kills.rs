@@ -114,7 +114,9 @@ impl Happened {
     }
 
     fn is_enough(&self) -> bool {
-        self.kills >= KILLS && self.freezes >= FREEZES && self.aborted >= 1 && self.rebalances >= 1
+        // Which of the two a broken transaction becomes is the timing of the strike.
+        let broken = self.aborted + self.unknown;
+        self.kills >= KILLS && self.freezes >= FREEZES && broken >= 1 && self.rebalances >= 1
     }
 }
 

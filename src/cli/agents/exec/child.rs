@@ -100,7 +100,7 @@ impl Job {
         command.args(arguments).process_group(0).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Passwords of brokers and registries among them: none of the command's business.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"BATON_")) {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"BATON__")) {
             command.env_remove(name);
         }
         command
@@ -111,7 +111,7 @@ impl Job {
             .env("BATON_EFFECT_KEY", &assignment.effect_key)
             .env("BATON_AGENT", &assignment.agent_name);
         let deadline = assignment.attempt_deadline.into_iter().chain(assignment.task_deadline).min();
-        command.envs(deadline.map(|deadline| ("BATON_DEADLINE", rfc3339(deadline))));
+        command.env_remove("BATON_DEADLINE").envs(deadline.map(|deadline| ("BATON_DEADLINE", rfc3339(deadline))));
         command.env_remove("TRACEPARENT").envs(handle.traceparent().map(|trace| ("TRACEPARENT", trace)));
         command.spawn()
     }
