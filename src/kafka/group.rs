@@ -137,7 +137,11 @@ impl GroupReader {
     /// The client is done for.
     pub fn subscribe(&mut self, topics: BTreeSet<Arc<str>>) -> Result<(), KafkaFault> {
         let names: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
-        self.consumer.subscribe(&names).map_err(|error| self.failed(&error))?;
+        if names.is_empty() {
+            self.consumer.unsubscribe();
+        } else {
+            self.consumer.subscribe(&names).map_err(|error| self.failed(&error))?;
+        }
         self.topics = topics;
         Ok(())
     }
