@@ -146,8 +146,8 @@ impl Service {
         let serving = tokio::spawn(server.serve(root.clone()));
         let (stop, waker) = (Arc::new(StopSignal::default()), Arc::new(Waker::default()));
         let port = Port { address, post_box };
-        let work =
-            work(config, roles, port, health.clone(), metrics, Arc::clone(&stop), Arc::clone(&waker), root.clone());
+        let ends = Ends { stop: Arc::clone(&stop), waker: Arc::clone(&waker), root: root.clone() };
+        let work = work(config, roles, port, health.clone(), metrics, ends);
         Ok(Self { health, address, stop, waker, root, work: tokio::spawn(work), serving })
     }
 
@@ -207,6 +207,13 @@ struct Port {
     post_box: PostBox,
 }
 
+/// How the roles hear of their end.
+struct Ends {
+    stop: Arc<StopSignal>,
+    waker: Arc<Waker>,
+    root: CancellationToken,
+}
+
 /// Brings the roles up and waits for the end of the first.
 async fn work(
     config: Config,
@@ -214,9 +221,7 @@ async fn work(
     port: Port,
     health: Health,
     metrics: Arc<Metrics>,
-    stop: Arc<StopSignal>,
-    waker: Arc<Waker>,
-    root: CancellationToken,
+    Ends { stop, waker, root }: Ends,
 ) -> anyhow::Result<()> {
     let slot = slot::take(&config.kafka)?;
     let config = Config { kafka: crate::config::Kafka { slot: Some(slot.name.clone()), ..config.kafka }, ..config };

@@ -83,7 +83,9 @@ where
             let read = self.reader.hold(full || stopping).and_then(|()| self.reader.next(wait));
             match read {
                 Ok(Read::Record(record)) if !stopping => {
-                    let Some(ticket) = offsets.open(Place::new(&record.topic, record.partition), record.offset) else { continue };
+                    let Some(ticket) = offsets.open(Place::new(&record.topic, record.partition), record.offset) else {
+                        continue;
+                    };
                     let desk = Arc::clone(&self.desk);
                     let job = async move {
                         let result = desk.serve(record, &ticket).await;

@@ -127,7 +127,8 @@ impl Dispatcher {
             let given = places.iter().filter(|place| place.is_some()).count();
             let remedy = "give one of bearer_env, bearer_file, value_env and value_file";
             checks.that(given == 1, &key("agent"), "has not exactly one place its secret comes from", remedy);
-            let printable = |value: &Secret| value.reveal().bytes().all(|byte| byte == b'\t' || (32..127).contains(&byte));
+            let printable =
+                |value: &Secret| value.reveal().bytes().all(|byte| byte == b'\t' || (32..127).contains(&byte));
             let fits = secret.value.as_ref().is_none_or(printable);
             checks.that(fits, &key("value"), "cannot go into a header", "use visible ASCII on one line");
         }

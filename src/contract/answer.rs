@@ -15,9 +15,8 @@ impl AgentReport {
     ///
     /// All that is wrong with it.
     pub fn from_answer(json: &[u8], assignment: &Assignment) -> Result<Self, Refusal> {
-        let mut members = Members::parse(json).map_err(|error| {
-            Refusal::new(Reason::Undecodable, format!("not a JSON object: {error}"))
-        })?;
+        let mut members = Members::parse(json)
+            .map_err(|error| Refusal::new(Reason::Undecodable, format!("not a JSON object: {error}")))?;
         let ids = [
             ("taskId", &assignment.task_id),
             ("assignmentId", &assignment.assignment_id),
@@ -29,8 +28,8 @@ impl AgentReport {
         }
         let value = normalise(RecordKind::AgentReport, &members).map_err(|faults| Refusal::of_faults(&faults))?;
         // The walk checked every type, so this only fails if struct and schema differ.
-        let mut report =
-            Self::deserialize(value).map_err(|error| Refusal::new(Reason::Invalid, format!("not a report: {error}")))?;
+        let mut report = Self::deserialize(value)
+            .map_err(|error| Refusal::new(Reason::Invalid, format!("not a report: {error}")))?;
         let mut faults = Vec::new();
         let given = [&report.task_id, &report.assignment_id, &report.agent_name];
         for ((name, id), given) in ids.iter().zip(given) {
@@ -78,7 +77,8 @@ mod tests {
         let report = answer(r#"{"status":"succeeded","output":{"words": 3},"taskId":null}"#).unwrap();
         assert_eq!((&*report.task_id, &*report.assignment_id, &*report.agent_name), ("t", "t~0-1~1~1", "Word Counter"));
         assert_eq!((report.status, report.output.as_deref()), (ReportStatus::Succeeded, Some(r#"{"words": 3}"#)));
-        let failed = answer(r#"{"status":"FAILED","error":{"class":"AUTH","message":"no"},"agentName":"word counter"}"#);
+        let failed =
+            answer(r#"{"status":"FAILED","error":{"class":"AUTH","message":"no"},"agentName":"word counter"}"#);
         assert_eq!(failed.unwrap().error.unwrap().class, ErrorClass::Auth);
     }
 

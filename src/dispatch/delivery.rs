@@ -78,12 +78,7 @@ impl Desk {
     }
 
     /// One delivery.
-    pub(super) async fn serve(
-        self: Arc<Self>,
-        record: Tailed,
-        ticket: &Ticket,
-        lane: Arc<Lane>,
-    ) -> Delivered {
+    pub(super) async fn serve(self: Arc<Self>, record: Tailed, ticket: &Ticket, lane: Arc<Lane>) -> Delivered {
         let turn = tokio::select! {
             biased;
             () = ticket.revoked.cancelled() => return Ok(false),
@@ -96,12 +91,7 @@ impl Desk {
         settled
     }
 
-    async fn deliver(
-        self: &Arc<Self>,
-        record: Tailed,
-        ticket: &Ticket,
-        lane: Arc<Lane>,
-    ) -> Delivered {
+    async fn deliver(self: &Arc<Self>, record: Tailed, ticket: &Ticket, lane: Arc<Lane>) -> Delivered {
         let mut assignment = match self.read(&record).await? {
             Ok(assignment) => assignment,
             Err(refusal) => {

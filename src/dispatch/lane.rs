@@ -107,9 +107,8 @@ impl Lane {
 fn is_for(secret: &AgentSecret, agent: &str, endpoint: &Url) -> bool {
     let there = |begin: &String| {
         // Compared as addresses: `http://host` must not let `http://host.example` pass.
-        Url::parse(begin).is_ok_and(|begin| {
-            begin.origin() == endpoint.origin() && endpoint.path().starts_with(begin.path())
-        })
+        Url::parse(begin)
+            .is_ok_and(|begin| begin.origin() == endpoint.origin() && endpoint.path().starts_with(begin.path()))
     };
     same_name(&secret.agent, agent) && secret.endpoint.as_ref().is_none_or(there)
 }

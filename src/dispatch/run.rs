@@ -50,6 +50,8 @@ pub struct Setup {
     pub registry: Registry,
     pub metrics: Arc<Metrics>,
     pub health: Health,
+    /// Its name in the group.
+    pub slot: String,
     /// What its reports are stamped with; another one for each process.
     pub writer: String,
     /// The most an answer may be.
@@ -139,10 +141,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// Why it cannot go on. Nothing is lost: what is not settled is delivered again.
-    pub async fn run(
-        self,
-        agents: impl Fn() -> selection::Registry + Send + 'static,
-    ) -> Result<(), DispatchError> {
+    pub async fn run(self, agents: impl Fn() -> selection::Registry + Send + 'static) -> Result<(), DispatchError> {
         // Requests that finish within the grace period still hear what is withdrawn.
         let deaf = CancellationToken::new();
         let _deaf_at_the_end = deaf.clone().drop_guard();
@@ -159,7 +158,12 @@ impl Dispatcher {
         // Before the first delivery, so that none of its withdrawals is missed. Its end is its word.
         let _ = listener.start().map_err(no_thread)?.await;
         let group = format!("{}.dispatcher", self.setup.config.kafka.prefix);
-        let reader = GroupReader::new(&self.setup.config.kafka, "dispatcher", &group, Sharing::CooperativeSticky)?;
+        let mut kafka = self.setup.config.kafka.clone();
+        // Started again under its slot, it has its partitions at once; else others have them once its session is over.
+        kafka.client.insert("group.instance.id".to_owned(), self.setup.slot.clone());
+        let session = self.setup.config.worker.session_timeout.as_millis().to_string();
+        kafka.client.insert("session.timeout.ms".to_owned(), session);
+        let reader = GroupReader::new(&kafka, "dispatcher", &group, Sharing::CooperativeSticky)?;
         let work = Loop {
             dispatcher: self,
             reader,
@@ -272,7 +276,9 @@ impl Loop {
 
     fn take(&mut self, record: crate::kafka::tail::Tailed) {
         let Some((topic, lane)) = self.lanes.get_key_value(&*record.topic) else { return };
-        let Some(ticket) = self.offsets.open(Place::new(&record.topic, record.partition), record.offset) else { return };
+        let Some(ticket) = self.offsets.open(Place::new(&record.topic, record.partition), record.offset) else {
+            return;
+        };
         let (topic, lane, desk) = (Arc::clone(topic), Arc::clone(lane), Arc::clone(&self.dispatcher.desk));
         let bytes = record.value.as_ref().map_or(0, Vec::len);
         let load = self.load.entry(Arc::clone(&topic)).or_default();
@@ -313,9 +319,10 @@ impl Loop {
             load.records.max(unsettled.get(&**topic).copied().unwrap_or_default()) >= (most + at_once) / part
                 || (bytes >= most_bytes / part && load.bytes >= share / part)
         };
-        let held = self.load.iter().filter(|(topic, load)| {
-            is_full(topic, load, if self.held.contains(*topic) { 2 } else { 1 })
-        });
+        let held = self
+            .load
+            .iter()
+            .filter(|(topic, load)| is_full(topic, load, if self.held.contains(*topic) { 2 } else { 1 }));
         let held: BTreeSet<Arc<str>> = held.map(|(topic, _)| Arc::clone(topic)).collect();
         if held != self.held {
             self.reader.hold_topics(held.clone())?;

@@ -167,7 +167,9 @@ impl GroupReader {
             return Ok(self.next.take().map(Read::Record));
         };
         match &change {
-            Read::Assigned(places) => self.apply(places.iter().filter(|place| self.held.contains(&place.topic)), true)?,
+            Read::Assigned(places) => {
+                self.apply(places.iter().filter(|place| self.held.contains(&place.topic)), true)?
+            }
             Read::Revoked(places) => self.asked.retain(|place, _| !places.contains(place)),
             _ => {}
         }
@@ -196,14 +198,17 @@ impl GroupReader {
         let ours = self.consumer.assignment().map_err(|error| self.failed(&error))?;
         let ours: Vec<Place> =
             ours.elements().iter().map(|place| Place::new(place.topic(), place.partition())).collect();
-        let (was, is) = (|place: &&Place| before.contains(&place.topic), |place: &&Place| self.held.contains(&place.topic));
+        let (was, is) =
+            (|place: &&Place| before.contains(&place.topic), |place: &&Place| self.held.contains(&place.topic));
         self.apply(ours.iter().filter(|place| is(place) && !was(place)), true)?;
         self.apply(ours.iter().filter(|place| was(place) && !is(place)), false)
     }
 
     fn apply<'a>(&self, places: impl Iterator<Item = &'a Place>, held: bool) -> Result<(), KafkaFault> {
         let mut list = TopicPartitionList::new();
-        places.for_each(|place| drop(list.add_partition(&place.topic, place.partition)));
+        for place in places {
+            list.add_partition(&place.topic, place.partition);
+        }
         if list.count() == 0 {
             return Ok(());
         }
@@ -279,7 +284,11 @@ impl GroupReader {
     }
 
     fn failed(&self, error: &KafkaError) -> KafkaFault {
-        KafkaFault::of(error, &format!("read {}", self.topics.iter().map(|topic| &**topic).collect::<Vec<_>>().join(", ")), &self.servers)
+        KafkaFault::of(
+            error,
+            &format!("read {}", self.topics.iter().map(|topic| &**topic).collect::<Vec<_>>().join(", ")),
+            &self.servers,
+        )
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) async fn run(base: &Base, address: SocketAddr, posted: &PostBox) -> a
         registry: base.registry.clone(),
         metrics: base.metrics.clone(),
         health: base.health.clone(),
+        slot: base.slot.clone(),
         // A process of the same slot is another writer.
         writer: format!("{}-{}", base.slot, std::process::id()),
         report_url: report_url(base.config.dispatcher.report_url.as_deref(), address),
@@ -49,6 +50,9 @@ mod tests {
         let to = |address: &str| report_url(None, address.parse().unwrap());
         assert_eq!(to("10.1.2.3:80"), "http://10.1.2.3:80/api/v1/reports");
         assert_eq!(to("0.0.0.0:8080"), "http://127.0.0.1:8080/api/v1/reports");
-        assert_eq!(report_url(Some("https://baton.example/r"), "0.0.0.0:1".parse().unwrap()), "https://baton.example/r");
+        assert_eq!(
+            report_url(Some("https://baton.example/r"), "0.0.0.0:1".parse().unwrap()),
+            "https://baton.example/r"
+        );
     }
 }

@@ -178,7 +178,11 @@ impl Metrics {
         let m = &metrics;
         registry.register("inputs", "Records taken, by topic and what became of them", m.inputs.clone());
         registry.register("sources", "Records of sources, by what became of them", m.sources.clone());
-        registry.register("deliveries", "Requests to agents with an endpoint, by what became of them", m.deliveries.clone());
+        registry.register(
+            "deliveries",
+            "Requests to agents with an endpoint, by what became of them",
+            m.deliveries.clone(),
+        );
         registry.register("dead_letters", "Records refused, by reason", m.dead_letters.clone());
         registry.register("decisions", "Decisions, by who settled them and whether degraded", m.decisions.clone());
         registry.register("completions", "Tasks ended, by outcome and reason", m.completions.clone());
