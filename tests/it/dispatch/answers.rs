@@ -126,7 +126,7 @@ fn each_answer_ends_its_task_as_its_class_says() {
     let good = &house.asked_for("/good")[0];
     assert_eq!(good.header("x-api-key"), "hunter2");
     assert_eq!(good.body["input"], json!({ "id": "t-good" }), "the payload is a value, not text");
-    assert!(!good.header("traceparent").is_empty());
+    assert_eq!(good.header("traceparent")[..35], TRACE[..35], "of the task's trace");
     assert_eq!(house.asked_for("/busy")[0].header("x-api-key"), "", "a secret is one agent's");
     assert!(!worker.log().contains("hunter2"));
     let statuses = |task: &str| -> Vec<String> {
@@ -179,7 +179,7 @@ fn who_is_away_is_waited_for_and_what_nobody_wants_any_more_is_withdrawn() {
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("somebody calls");
         let _ = stream.read(&mut [0; 65_536]);
-        let body = r#"{"status":"SUCCEEDED","output":"back"}"#;
+        let body = r#"{"status":"SUCCEEDED","output":{"is":"back"}}"#;
         let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
     });
     assert_eq!(completion(&scratch, "away")["outcome"], "SUCCEEDED");

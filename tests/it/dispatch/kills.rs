@@ -22,7 +22,7 @@ fn killed_twenty_times_it_loses_nothing_and_invents_nothing() {
                 let id = |name: &str| asked.body[name].clone();
                 let report = json!({
                     "taskId": id("taskId"), "assignmentId": id("assignmentId"), "agentName": id("agentName"),
-                    "status": "SUCCEEDED", "output": id("taskId"),
+                    "status": "SUCCEEDED", "output": { "of": id("taskId") },
                 });
                 tokio::spawn(async move {
                     let client = reqwest::Client::builder().no_proxy().build().expect("a client is built");
@@ -37,7 +37,7 @@ fn killed_twenty_times_it_loses_nothing_and_invents_nothing() {
                 });
                 return axum::http::StatusCode::ACCEPTED.into_response();
             }
-            axum::Json(json!({ "status": "SUCCEEDED", "output": asked.task() })).into_response()
+            axum::Json(json!({ "status": "SUCCEEDED", "output": { "of": asked.task() } })).into_response()
         })
     });
     let scratch = Scratch::new("http-kills");

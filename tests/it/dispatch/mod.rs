@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
+/// Of every task.
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const SOON: Duration = Duration::from_secs(40);
 
 /// What an agent was asked.
@@ -107,7 +109,7 @@ fn submit(scratch: &Scratch, tasks: &[(&str, &str)]) {
     let topic = scratch.topic("tasks");
     Sender::new(scratch.stack, Partitioner::Default).send_all(tasks.iter().map(|(id, agent)| {
         let task = json!({ "taskId": id, "objective": "do it", "agents": [agent], "input": { "id": id } });
-        Send::to(&topic).key(id).json(&task)
+        Send::to(&topic).key(id).header("traceparent", TRACE).json(&task)
     }));
 }
 
