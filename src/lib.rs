@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod contract;
 pub mod demo;
+pub mod dispatch;
 pub mod embedded;
 pub mod http;
 pub mod kafka;

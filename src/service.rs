@@ -8,6 +8,7 @@
 //! the whole: a service that does half its work is worse than one that is started again.
 
 mod agents;
+mod dispatcher;
 mod lookups;
 mod orchestrator;
 mod slot;
@@ -16,6 +17,7 @@ mod start;
 
 use crate::config::Config;
 use crate::contract::{Codec, ContractNames, Registry, RegistryAuth};
+use crate::dispatch::PostedReports;
 use crate::http::{Server, Shown};
 use crate::llm::{self, Llm};
 use crate::telemetry::{Health, Metrics};
@@ -24,7 +26,7 @@ use anyhow::{Context, anyhow};
 use orchestrator::Waker;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -34,6 +36,9 @@ use tokio_util::sync::CancellationToken;
 /// broker is away ends with the process, and its successor fences it.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// A report holds an output and a few words.
+const BESIDE_OUTPUT: usize = 64 << 10;
+
 /// What a process may do; several at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -41,10 +46,12 @@ pub enum Role {
     Orchestrator,
     /// Makes tasks of the records of other topics.
     Sources,
+    /// Posts assignments to agents with an endpoint.
+    Dispatcher,
 }
 
 impl Role {
-    pub const ALL: [Self; 2] = [Self::Orchestrator, Self::Sources];
+    pub const ALL: [Self; 3] = [Self::Orchestrator, Self::Sources, Self::Dispatcher];
 
     /// As `--roles` takes it.
     #[must_use]
@@ -52,6 +59,7 @@ impl Role {
         match self {
             Self::Orchestrator => "orchestrator",
             Self::Sources => "sources",
+            Self::Dispatcher => "dispatcher",
         }
     }
 
@@ -60,9 +68,13 @@ impl Role {
         match self {
             Self::Orchestrator => "partitions",
             Self::Sources => "sources",
+            Self::Dispatcher => "dispatcher",
         }
     }
 }
+
+/// Who takes the reports that agents post, once there is somebody.
+type PostBox = Arc<OnceLock<PostedReports>>;
 
 /// What all roles of a process share.
 struct Base {
@@ -124,13 +136,18 @@ impl Service {
             health.waiting(role.part(), format!("the {} has not started yet", role.name()));
         }
         let token = config.http.token.as_ref().map(|secret| secret.reveal().into());
-        let shown = Shown { health: health.clone(), metrics: Arc::clone(&metrics), token };
+        let post_box = PostBox::default();
+        let reports = roles.contains(&Role::Dispatcher).then(|| Arc::clone(&post_box));
+        let report_bytes = config.workflow.payload_bytes.saturating_add(BESIDE_OUTPUT);
+        let shown = Shown { health: health.clone(), metrics: Arc::clone(&metrics), token, reports, report_bytes };
         let server = Server::bind(config.http.listen, shown).await?;
         let address = server.address()?;
         tracing::info!(%address, "health and metrics are served");
         let serving = tokio::spawn(server.serve(root.clone()));
         let (stop, waker) = (Arc::new(StopSignal::default()), Arc::new(Waker::default()));
-        let work = work(config, roles, health.clone(), metrics, Arc::clone(&stop), Arc::clone(&waker), root.clone());
+        let port = Port { address, post_box };
+        let ends = Ends { stop: Arc::clone(&stop), waker: Arc::clone(&waker), root: root.clone() };
+        let work = work(config, roles, port, health.clone(), metrics, ends);
         Ok(Self { health, address, stop, waker, root, work: tokio::spawn(work), serving })
     }
 
@@ -184,15 +201,27 @@ impl Service {
     }
 }
 
+/// What agents reach of this process.
+struct Port {
+    address: SocketAddr,
+    post_box: PostBox,
+}
+
+/// How the roles hear of their end.
+struct Ends {
+    stop: Arc<StopSignal>,
+    waker: Arc<Waker>,
+    root: CancellationToken,
+}
+
 /// Brings the roles up and waits for the end of the first.
 async fn work(
     config: Config,
     roles: BTreeSet<Role>,
+    port: Port,
     health: Health,
     metrics: Arc<Metrics>,
-    stop: Arc<StopSignal>,
-    waker: Arc<Waker>,
-    root: CancellationToken,
+    Ends { stop, waker, root }: Ends,
 ) -> anyhow::Result<()> {
     let slot = slot::take(&config.kafka)?;
     let config = Config { kafka: crate::config::Kafka { slot: Some(slot.name.clone()), ..config.kafka }, ..config };
@@ -238,6 +267,9 @@ async fn work(
             if runs(Role::Orchestrator) { orchestrator::run(&base, Arc::clone(&stop), waker).await } else { Ok(()) }
         },
         async { if runs(Role::Sources) { sources::run(&base, &stop).await } else { Ok(()) } },
+        async {
+            if runs(Role::Dispatcher) { dispatcher::run(&base, port.address, &port.post_box).await } else { Ok(()) }
+        },
         async { following.await.context("the table of agents") },
     );
     ended.map(drop)

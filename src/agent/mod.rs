@@ -68,11 +68,10 @@ pub(crate) mod definition;
 mod error;
 mod handle;
 mod job;
-mod offsets;
-mod reports;
+pub(crate) mod reports;
 mod run;
 mod start;
-mod withdrawals;
+pub(crate) mod withdrawals;
 mod work;
 
 pub use crate::contract::{

@@ -1,4 +1,4 @@
-//! What an agent writes: reports and heartbeats, in Avro or JSON, at the task's home.
+//! What an agent, or who calls one, writes: reports and heartbeats, in Avro or JSON, at the task's home.
 
 use super::Encoding;
 use crate::contract::{
@@ -17,17 +17,17 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// What all reports on one assignment have in common.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) task_id: String,
-    pub(super) assignment_id: String,
-    agent_name: String,
+pub(crate) struct Head {
+    pub(crate) task_id: String,
+    pub(crate) assignment_id: String,
+    pub(crate) agent_name: String,
     /// The earlier of the attempt's and the task's.
-    pub(super) deadline: Option<i64>,
-    pub(super) traceparent: Option<String>,
+    pub(crate) deadline: Option<i64>,
+    pub(crate) traceparent: Option<String>,
 }
 
 impl Head {
-    pub(super) fn of(assignment: &Assignment, record: &Tailed) -> Self {
+    pub(crate) fn of(assignment: &Assignment, record: &Tailed) -> Self {
         let header = record.headers.iter().find(|(name, _)| name == TRACEPARENT);
         let trace = header.and_then(|(_, value)| String::from_utf8(value.clone()?).ok());
         Self {
@@ -39,41 +39,50 @@ impl Head {
         }
     }
 
-    pub(super) fn report(&self, status: ReportStatus) -> AgentReport {
+    pub(crate) fn report(&self, status: ReportStatus) -> AgentReport {
         AgentReport::new(&self.task_id, &self.assignment_id, &self.agent_name, status)
     }
 }
 
 /// The agent's producer. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Reporter(Arc<Inner>);
+pub(crate) struct Reporter(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     producer: PlainProducer,
     codec: Codec,
     encoding: Encoding,
-    instance: String,
+    /// In each record's id, beside the number: two processes say nothing under one id.
+    writer: String,
+    /// What reports are stamped with that name no instance.
+    instance: Option<String>,
     source: String,
     /// So that each record has an id of its own.
     said: AtomicU64,
 }
 
 impl Reporter {
-    pub(super) fn new(producer: PlainProducer, codec: Codec, encoding: Encoding, key: &str, instance: &str) -> Self {
+    /// Of one agent.
+    pub(crate) fn agent(producer: PlainProducer, codec: Codec, encoding: Encoding, key: &str, instance: &str) -> Self {
         let source = format!("{}/agents/{key}/{}", codec.prefix(), instance.replace(' ', "-"));
-        Self(Arc::new(Inner {
-            producer,
-            codec,
-            encoding,
-            instance: instance.to_owned(),
-            source,
-            said: AtomicU64::new(0),
-        }))
+        let (writer, instance) = (instance.to_owned(), Some(instance.to_owned()));
+        Self(Arc::new(Inner { producer, codec, encoding, writer, instance, source, said: AtomicU64::new(0) }))
+    }
+
+    /// Of one who reports for agents, in Avro; `writer` is another one for each process.
+    pub(crate) fn for_others(producer: PlainProducer, codec: Codec, role: &str, writer: String) -> Self {
+        let (source, encoding) = (format!("{}/{role}/{}", codec.prefix(), writer.replace(' ', "-")), Encoding::Avro);
+        Self(Arc::new(Inner { producer, codec, encoding, writer, instance: None, source, said: AtomicU64::new(0) }))
+    }
+
+    /// Returns once the brokers have the report, or with the reason why they have not: for those who try again themselves.
+    pub(crate) async fn deliver_once(&self, head: &Head, report: AgentReport) -> Result<(), KafkaFault> {
+        self.0.producer.send(&self.report(head, report)).await.map(drop)
     }
 
     /// Says it once and does not wait: for what nothing rests on.
-    pub(super) async fn say(&self, head: &Head, report: AgentReport) {
+    pub(crate) async fn say(&self, head: &Head, report: AgentReport) {
         let status = report.status;
         // What comes of it is dropped: the client tries for as long as a record may take.
         if let Err(fault) = self.0.producer.enqueue(&self.report(head, report)).await.map(drop) {
@@ -85,7 +94,7 @@ impl Reporter {
     ///
     /// # Errors
     /// What a person must change.
-    pub(super) async fn deliver(&self, head: &Head, report: AgentReport) -> Result<(), KafkaFault> {
+    pub(crate) async fn deliver(&self, head: &Head, report: AgentReport) -> Result<(), KafkaFault> {
         let mut record = self.report(head, report);
         loop {
             match self.0.producer.send(&record).await {
@@ -116,16 +125,16 @@ impl Reporter {
     }
 
     /// A sign of life; one that does not arrive is followed by the next.
-    pub(super) async fn heartbeat(&self, beat: AgentHeartbeat) -> Result<(), KafkaFault> {
+    pub(crate) async fn heartbeat(&self, beat: AgentHeartbeat) -> Result<(), KafkaFault> {
         let value = self.encode(&beat);
         let key = beat.agent_name.clone();
-        let record = self.record("heartbeats", key, RecordKind::AgentHeartbeat, value, &self.0.instance, None);
+        let record = self.record("heartbeats", key, RecordKind::AgentHeartbeat, value, &self.0.writer, None);
         self.0.producer.send(&record).await.map(drop)
     }
 
     fn report(&self, head: &Head, mut report: AgentReport) -> Outgoing {
-        report.instance = Some(self.0.instance.clone());
-        report.time = Some(now_ms());
+        report.instance = report.instance.or_else(|| self.0.instance.clone());
+        report.time = report.time.or_else(|| Some(now_ms()));
         let value = self.encode(&report);
         let (key, trace) = (head.task_id.clone(), head.traceparent.as_deref());
         self.record("agent-status", key, RecordKind::AgentReport, value, &head.assignment_id, trace)
@@ -148,7 +157,7 @@ impl Reporter {
         traceparent: Option<&str>,
     ) -> Outgoing {
         let number = self.0.said.fetch_add(1, Ordering::Relaxed);
-        let (id, time) = (format!("{about}/{}/{number}", self.0.instance), rfc3339(now_ms()));
+        let (id, time) = (format!("{about}/{}/{number}", self.0.writer), rfc3339(now_ms()));
         let envelope = Envelope { id: &id, kind, source: &self.0.source, time: &time, traceparent };
         let content = |name: &str, value: &str| match self.0.encoding {
             Encoding::Json if name == CONTENT_TYPE => b"application/json".to_vec(),
@@ -161,7 +170,7 @@ impl Reporter {
     }
 }
 
-pub(super) fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -40,7 +40,7 @@ impl Agent {
         let _stopped_when_dropped = stop.clone().drop_guard();
         let producer = PlainProducer::new(&self.kafka, "agent")?;
         let Some(codec) = self.prepare(&producer, &stop).await? else { return Ok(()) };
-        let reporter = Reporter::new(producer, codec.clone(), self.encoding, &self.key, &self.instance);
+        let reporter = Reporter::agent(producer, codec.clone(), self.encoding, &self.key, &self.instance);
         // Work that goes on within the grace period still hears what is withdrawn.
         let deaf = CancellationToken::new();
         let _deaf_at_the_end = deaf.clone().drop_guard();
@@ -49,7 +49,7 @@ impl Agent {
         let runtime = tokio::runtime::Handle::current();
         let listener = Listener {
             kafka: self.kafka.clone(),
-            agent_name: self.definition.agent_name.clone(),
+            agent_name: Some(self.definition.agent_name.clone()),
             codec: codec.clone(),
             registry: self.registry.clone(),
             withdrawals: withdrawals.clone(),

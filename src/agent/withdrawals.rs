@@ -1,4 +1,4 @@
-//! What Baton withdraws from this agent: heard on a thread of its own, from the start of the agent on, and told to whoever
+//! What Baton withdraws from an agent, or from all: heard on a thread of its own, from the start of the agent on, and told to whoever
 //! works on it.
 //!
 //! Nothing rests on it: a withdrawal that is not heard costs work whose report is stale, no more. So whatever is in the way
@@ -27,7 +27,7 @@ const OVERLAP_MS: i64 = 60_000;
 
 /// Who works on what, and what was withdrawn lately. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Withdrawals(Arc<Mutex<Inner>>);
+pub(crate) struct Withdrawals(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -39,12 +39,12 @@ struct Inner {
 
 impl Withdrawals {
     /// Resolves once the assignment is withdrawn, at once if it was. To be given back by [`Self::done`].
-    pub(super) fn of(&self, assignment_id: &str) -> CancellationToken {
+    pub(crate) fn of(&self, assignment_id: &str) -> CancellationToken {
         self.inner().known.entry(assignment_id.to_owned()).or_default().clone()
     }
 
     /// Nobody works on it any more.
-    pub(super) fn done(&self, assignment_id: &str) {
+    pub(crate) fn done(&self, assignment_id: &str) {
         let mut inner = self.inner();
         if inner.known.get(assignment_id).is_some_and(|token| !token.is_cancelled()) {
             inner.known.remove(assignment_id);
@@ -52,7 +52,7 @@ impl Withdrawals {
     }
 
     /// Whether this is news.
-    fn withdraw(&self, assignment_id: &str) -> bool {
+    pub(crate) fn withdraw(&self, assignment_id: &str) -> bool {
         let mut inner = self.inner();
         let token = inner.known.entry(assignment_id.to_owned()).or_default();
         if token.is_cancelled() {
@@ -74,15 +74,16 @@ impl Withdrawals {
 
 /// Reads the topic on a thread.
 #[derive(Debug)]
-pub(super) struct Listener {
-    pub(super) kafka: Connection,
-    pub(super) agent_name: String,
-    pub(super) codec: Codec,
-    pub(super) registry: Registry,
-    pub(super) withdrawals: Withdrawals,
-    pub(super) runtime: runtime::Handle,
+pub(crate) struct Listener {
+    pub(crate) kafka: Connection,
+    /// None = of all agents.
+    pub(crate) agent_name: Option<String>,
+    pub(crate) codec: Codec,
+    pub(crate) registry: Registry,
+    pub(crate) withdrawals: Withdrawals,
+    pub(crate) runtime: runtime::Handle,
     /// Nobody listens any more.
-    pub(super) end: CancellationToken,
+    pub(crate) end: CancellationToken,
 }
 
 impl Listener {
@@ -91,7 +92,7 @@ impl Listener {
     ///
     /// # Errors
     /// There is no thread for it.
-    pub(super) fn start(self) -> std::io::Result<oneshot::Receiver<()>> {
+    pub(crate) fn start(self) -> std::io::Result<oneshot::Receiver<()>> {
         let (begun, listens) = oneshot::channel();
         std::thread::Builder::new().name("baton-withdrawn".to_owned()).spawn(move || self.run(begun))?;
         Ok(listens)
@@ -140,7 +141,8 @@ impl Listener {
 
     fn take(&self, record: &Tailed) {
         let Some(Cancellation { assignment_id, agent_name, reason, .. }) = self.read(record) else { return };
-        if same_name(&agent_name, &self.agent_name) && self.withdrawals.withdraw(&assignment_id) {
+        let ours = self.agent_name.as_ref().is_none_or(|ours| same_name(&agent_name, ours));
+        if ours && self.withdrawals.withdraw(&assignment_id) {
             tracing::info!(assignment = %assignment_id, reason, "withdrawn");
         }
     }

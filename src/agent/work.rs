@@ -8,9 +8,9 @@ use super::answer::{Answer, Failure};
 use super::error::AgentError;
 use super::handle::Handle;
 use super::job::Desk;
-use super::offsets::{Offsets, Ticket};
 use crate::contract::Assignment;
-use crate::kafka::group::{GroupReader, Read};
+use crate::kafka::group::{GroupReader, Place, Read};
+use crate::kafka::offsets::{Offsets, Ticket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime;
@@ -83,7 +83,9 @@ where
             let read = self.reader.hold(full || stopping).and_then(|()| self.reader.next(wait));
             match read {
                 Ok(Read::Record(record)) if !stopping => {
-                    let Some(ticket) = offsets.open(record.partition, record.offset) else { continue };
+                    let Some(ticket) = offsets.open(Place::new(&record.topic, record.partition), record.offset) else {
+                        continue;
+                    };
                     let desk = Arc::clone(&self.desk);
                     let job = async move {
                         let result = desk.serve(record, &ticket).await;

@@ -3,7 +3,7 @@ use super::secret::Secret;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// `[http]`: health and metrics.
+/// `[http]`: health, metrics, and reports of agents with an endpoint.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {

@@ -77,6 +77,7 @@ impl Config {
         config.registry.read_secret_files(&mut checks);
         config.http.read_secret_files(&mut checks);
         config.llm.read_keys(&sources.environment, &mut checks);
+        config.dispatcher.read_secrets(&sources.environment, &mut checks);
         config.check(&mut checks);
         let shown = config.effective();
         for mut fault in checks.faults {

@@ -6,6 +6,7 @@
 //! `*_file`) and never shown: not by `Debug`, not by [`Config::effective`], not in a fault.
 
 mod check;
+mod dispatcher;
 mod fault;
 mod http;
 mod kafka;
@@ -23,6 +24,7 @@ mod units;
 mod worker;
 mod workflow;
 
+pub use dispatcher::{AgentSecret, Dispatcher};
 pub use fault::{Fault, Faults};
 pub use http::Http;
 pub use kafka::Kafka;
@@ -51,6 +53,7 @@ pub struct Config {
     pub routing: Routing,
     pub llm: Llm,
     pub http: Http,
+    pub dispatcher: Dispatcher,
     pub telemetry: Telemetry,
     /// Topics whose records become tasks.
     pub sources: Vec<Source>,
@@ -90,6 +93,7 @@ impl Config {
             .map(|(provider, variable)| {
                 format!("{variable} is not set: calls to {} ({}) carry no key", provider.model, provider.base_url)
             })
+            .chain(self.dispatcher.warnings())
             .collect()
     }
 
@@ -101,6 +105,7 @@ impl Config {
         self.routing.check(checks);
         self.llm.check(checks);
         self.http.check(checks);
+        self.dispatcher.check(checks);
         self.telemetry.check(checks);
         source::check(&self.sources, &self.confluent, &self.kafka.prefix, checks);
         self.confluent.check(&self.kafka.prefix, checks);

@@ -17,7 +17,7 @@ use time::format_description::well_known::Rfc3339;
 
 /// The members of a JSON object in their order, doubles included, values unread.
 #[derive(Debug)]
-pub(super) struct Members<'a>(Vec<(String, &'a RawValue)>);
+pub(super) struct Members<'a>(pub(super) Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
     /// # Errors

@@ -10,6 +10,7 @@ mod agent_definition;
 mod agent_heartbeat;
 mod agent_report;
 mod agent_table;
+mod answer;
 mod assignment;
 mod avro_in;
 mod avro_out;

@@ -1,20 +1,24 @@
-//! The HTTP port: `/healthz` (the process is alive), `/readyz` (it can do its work, or why not), `/metrics`.
+//! The HTTP port: `/healthz` (the process is alive), `/readyz` (it can do its work, or why not), `/metrics`, and `/api/v1/reports`,
+//! where agents with an endpoint report.
 //!
-//! It only shows what others hand it and changes nothing. Errors are problem JSON. With a token, every route but the two
+//! It keeps nothing itself. Errors are problem JSON. With a token, every route but the two
 //! for probes asks for it. A port that is taken is an error that names `http.listen`.
 
 mod problem;
 
+use crate::dispatch::{NotTaken, PostedReports};
 use crate::telemetry::{Health, Metrics};
-use axum::extract::{Request, State};
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use problem::Problem;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +29,10 @@ pub struct Shown {
     pub metrics: Arc<Metrics>,
     /// The bearer token asked for; none = no one is asked.
     pub token: Option<Token>,
+    /// Where reports go, once somebody takes them; none = not in this process.
+    pub reports: Option<Arc<OnceLock<PostedReports>>>,
+    /// Of a report.
+    pub report_bytes: usize,
 }
 
 /// A bearer token; not shown by `Debug`.
@@ -90,6 +98,7 @@ impl Server {
 fn router(shown: Shown) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics))
+        .route("/api/v1/reports", post(report).layer(DefaultBodyLimit::max(shown.report_bytes)))
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(shown.clone(), authorised));
     Router::new()
@@ -115,6 +124,28 @@ async fn readiness(State(shown): State<Shown>) -> Response {
 async fn metrics(State(shown): State<Shown>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], shown.metrics.render()).into_response()
+}
+
+/// 202 once the brokers have it.
+async fn report(
+    State(shown): State<Shown>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Problem> {
+    let Some(reports) = &shown.reports else {
+        let detail = "this process has no role dispatcher; report to one that has";
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    };
+    let body = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    let Some(reports) = reports.get() else {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "still starting; report again in a moment"));
+    };
+    let trace = headers.get("traceparent").and_then(|trace| trace.to_str().ok());
+    match reports.take(&body, trace).await {
+        Ok(()) => Ok(StatusCode::ACCEPTED),
+        Err(NotTaken::Invalid(detail)) => Err(Problem::new(StatusCode::BAD_REQUEST, detail)),
+        Err(NotTaken::Unavailable(detail)) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)),
+    }
 }
 
 async fn not_found(request: Request) -> Problem {

@@ -11,7 +11,13 @@ struct Running {
 
 async fn running(token: Option<&str>) -> Running {
     let health = Health::new();
-    let shown = Shown { health: health.clone(), metrics: Arc::new(Metrics::new()), token: token.map(Token::from) };
+    let shown = Shown {
+        health: health.clone(),
+        metrics: Arc::new(Metrics::new()),
+        token: token.map(Token::from),
+        reports: None,
+        report_bytes: 1024,
+    };
     let server = Server::bind(([127, 0, 0, 1], 0).into(), shown).await.unwrap();
     let url = format!("http://{}", server.address().unwrap());
     let stop = CancellationToken::new();
@@ -71,7 +77,13 @@ async fn a_token_guards_all_but_the_probes() {
 async fn a_taken_port_is_an_error_that_names_the_key() {
     let server = running(None).await;
     let taken: SocketAddr = server.url.trim_start_matches("http://").parse().unwrap();
-    let shown = Shown { health: Health::new(), metrics: Arc::new(Metrics::new()), token: None };
+    let shown = Shown {
+        health: Health::new(),
+        metrics: Arc::new(Metrics::new()),
+        token: None,
+        reports: None,
+        report_bytes: 1024,
+    };
     let error = Server::bind(taken, shown).await.unwrap_err();
     assert!(error.to_string().starts_with(&format!("http.listen = {taken}")), "{error}");
 }

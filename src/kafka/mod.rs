@@ -6,6 +6,7 @@ mod error;
 mod fault;
 pub mod group;
 mod log;
+pub(crate) mod offsets;
 pub mod produce;
 mod producer;
 pub mod relay;

@@ -1,6 +1,7 @@
 use super::names::{self, shown, topic_name};
 use super::version::Version;
 use std::collections::BTreeMap;
+use url::Url;
 
 /// The bounds of a definition. They keep prompts, the text index and the registry's memory small.
 pub mod bounds {
@@ -141,12 +142,7 @@ impl Definition {
         }
         if let Some(endpoint) = &self.endpoint {
             too_long(faults, "endpoint", endpoint, bounds::ENDPOINT);
-            if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
-                faults.push(format!(
-                    "endpoint `{}` is no http(s) URL: give one, or leave it out for an agent that reads its topic",
-                    shown(endpoint)
-                ));
-            }
+            faults.extend(fault_in_endpoint(endpoint));
         }
     }
 
@@ -164,6 +160,21 @@ impl Definition {
             faults.push(format!("costMicrosPerTask {cost} is negative: give 0 or more, or leave it out"));
         }
     }
+}
+
+fn fault_in_endpoint(endpoint: &str) -> Option<String> {
+    let at = |problem: &str| Some(format!("endpoint `{}` {problem}", shown(endpoint)));
+    let Some(url) = Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https")) else {
+        return at("is no http(s) URL: give one, or leave it out for an agent that reads its topic");
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        // Everybody who reads the table would know them.
+        return at("has credentials in it: take them out, they belong into [[dispatcher.secrets]]");
+    }
+    if url.fragment().is_some() {
+        return at("has a fragment, which no server is told: leave it out");
+    }
+    None
 }
 
 fn too_many(faults: &mut Vec<String>, field: &str, count: usize, most: usize) {

@@ -18,7 +18,6 @@ pub(super) enum Why {
     Label,
     /// Its input schema refuses the value, and how.
     Schema(String),
-    Endpoint,
     NoTopic,
 }
 
@@ -29,7 +28,6 @@ impl Why {
             Self::Declined => "it declined this step".into(),
             Self::Label => Arc::clone(&agent.wrong_label),
             Self::Schema(violation) => format!("contract: {violation}").into(),
-            Self::Endpoint => "endpoint agents are not served".into(),
             Self::NoTopic => "its topic is not there yet".into(),
         }
     }
@@ -74,8 +72,6 @@ fn standing(agent: &Agent, offered: &Offered<'_>, availability: &Availability, c
         Some(Why::Declined)
     } else if refused.is_some() {
         refused
-    } else if agent.definition().endpoint.is_some() {
-        Some(Why::Endpoint)
     } else if !availability.has(agent.topic_name()) {
         Some(Why::NoTopic)
     } else {

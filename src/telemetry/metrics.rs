@@ -21,6 +21,11 @@ struct Sourced {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Delivery {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: String,
 }
@@ -65,6 +70,7 @@ pub struct Metrics {
     registry: Registry,
     inputs: Family<Input, Counter>,
     sources: Family<Sourced, Counter>,
+    deliveries: Family<Delivery, Counter>,
     dead_letters: Family<Reason, Counter>,
     decisions: Family<Decided, Counter>,
     completions: Family<Ended, Counter>,
@@ -143,6 +149,7 @@ impl Metrics {
         let metrics = Self {
             inputs: Family::default(),
             sources: Family::default(),
+            deliveries: Family::default(),
             dead_letters: Family::default(),
             decisions: Family::default(),
             completions: Family::default(),
@@ -171,6 +178,11 @@ impl Metrics {
         let m = &metrics;
         registry.register("inputs", "Records taken, by topic and what became of them", m.inputs.clone());
         registry.register("sources", "Records of sources, by what became of them", m.sources.clone());
+        registry.register(
+            "deliveries",
+            "Requests to agents with an endpoint, by what became of them",
+            m.deliveries.clone(),
+        );
         registry.register("dead_letters", "Records refused, by reason", m.dead_letters.clone());
         registry.register("decisions", "Decisions, by who settled them and whether degraded", m.decisions.clone());
         registry.register("completions", "Tasks ended, by outcome and reason", m.completions.clone());
@@ -220,6 +232,12 @@ impl Metrics {
             skipped: counter("skipped"),
             dead: counter("dead"),
         }
+    }
+
+    /// What became of requests to agents with an endpoint.
+    #[must_use]
+    pub fn deliveries(&self, outcome: &'static str) -> Counter {
+        self.deliveries.get_or_create_owned(&Delivery { outcome })
     }
 
     /// Dead letters with this reason.

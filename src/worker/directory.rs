@@ -26,7 +26,9 @@ impl SharedRegistry {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn version(&self) -> u64 {
+    /// Rises with each change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
         self.version.load(Ordering::SeqCst)
     }
 }

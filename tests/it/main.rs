@@ -6,6 +6,7 @@ mod agents_exec;
 mod arrows;
 mod demo;
 mod dev;
+mod dispatch;
 mod e2e;
 mod exactly_once;
 mod harness;

@@ -104,6 +104,44 @@ fn a_list_takes_an_index_and_the_next_one_appends() {
 }
 
 #[test]
+fn an_agents_secret_comes_from_one_place_and_is_shown_nowhere() {
+    let file = "[[dispatcher.secrets]]\nagent = \"A\"\nbearer_env = \"A_TOKEN\"\n\
+                [[dispatcher.secrets]]\nagent = \"B\"\nheader = \"X-Api-Key\"\nvalue_env = \"B_KEY\"\n\
+                [[dispatcher.secrets]]\nagent = \"C\"\nbearer_env = \"NOT_SET\"";
+    let config = load(file, &[("A_TOKEN", "hunter2\n"), ("B_KEY", "hunter3")], &["dispatcher.request_timeout=5s"]);
+    let values: Vec<_> =
+        config.dispatcher.secrets.iter().map(|it| it.value.as_ref().map(crate::config::Secret::reveal)).collect();
+    assert_eq!(values, [Some("Bearer hunter2"), Some("hunter3"), None]);
+    assert_eq!(config.warnings(), ["NOT_SET is not set: calls to the agent C carry no Authorization"]);
+    let shown = format!("{:?} {}", config, config.effective());
+    assert!(!shown.contains("hunter"), "{shown}");
+}
+
+#[test]
+fn faults_of_agents_secrets_are_told_all_at_once() {
+    let file = "[dispatcher]\nmax_in_flight = 0\nreport_url = \"here\"\n\
+                [[dispatcher.secrets]]\nbearer_env = \"A\"\nvalue_env = \"B\"\n\
+                [[dispatcher.secrets]]\nagent = \"b\"\nheader = \"Content-Type\"\nvalue_file = \"/nowhere\"\n\
+                [[dispatcher.secrets]]\nagent = \"c\"\nheader = \"a b\"\nvalue_env = \"BAD\"";
+    let faults = faults(file, &[("BAD", "a\u{7f}b")], &[]);
+    let keys: Vec<_> = faults.iter().map(|it| it.key.trim_start_matches("dispatcher.")).collect();
+    assert_eq!(
+        keys,
+        [
+            "secrets[1].value_file",
+            "max_in_flight",
+            "report_url",
+            "secrets[0].agent",
+            "secrets[0].agent",
+            "secrets[1].header",
+            "secrets[2].header",
+            "secrets[2].value",
+        ],
+        "{faults:#?}"
+    );
+}
+
+#[test]
 fn sources_are_parsed_when_they_are_read_and_all_their_faults_told() {
     let file = "[[sources]]\ntopic = \"crm.leads\"\nobjective = \"Qualify {/name}\"\nid = \"/id\"\n[sources.labels]\nof = \"{/x}\"";
     let config = load(file, &[("BATON__SOURCES__0__FROM", "latest")], &["sources[0].priority=9"]);

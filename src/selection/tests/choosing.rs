@@ -43,12 +43,10 @@ fn an_agent_without_its_topic_is_not_eligible() {
 }
 
 #[test]
-fn an_agent_behind_an_endpoint_is_not_eligible() {
+fn an_agent_behind_an_endpoint_is_chosen_like_any_other() {
     let mut definitions = alike();
     definitions[0].endpoint = Some("https://agents.example/east".to_owned());
-    let world = World::of(definitions);
-    assert_eq!(world.eligible(), ["cook", "west"]);
-    assert_eq!(excluded(&world.settled(), "east"), "endpoint agents are not served");
+    assert_eq!(World::of(definitions).eligible(), ["cook", "east", "west"]);
 }
 
 #[test]

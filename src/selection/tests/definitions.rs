@@ -85,6 +85,26 @@ fn all_faults_are_told_at_once_each_with_its_field() {
 }
 
 #[test]
+fn an_endpoint_is_an_address_that_everybody_may_read() {
+    let faults_of = |endpoint: &str| {
+        let mut definition = able("a", &["x"]);
+        definition.endpoint = Some(endpoint.to_owned());
+        faults(definition)
+    };
+    for (bad, words) in [
+        ("ftp://x", "no http(s) URL"),
+        ("http://", "no http(s) URL"),
+        ("http://a b/", "no http(s) URL"),
+        ("http://host:99999/", "no http(s) URL"),
+        ("https://me:secret@host/", "credentials"),
+        ("https://host/run#here", "fragment"),
+    ] {
+        let told = faults_of(bad).join("; ");
+        assert!(told.contains(words), "{bad}: {told}");
+    }
+}
+
+#[test]
 fn lists_and_texts_are_bounded() {
     let example = Example { text: "e".to_owned(), capability: None };
     let full = Definition {

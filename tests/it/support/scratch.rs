@@ -130,7 +130,7 @@ impl Scratch {
 
     /// A worker of this slot, not started yet.
     pub(crate) fn worker(&self, slot: &str) -> WorkerSpec<'_> {
-        WorkerSpec { scratch: self, slot: slot.into(), toml: String::new(), env: vec![] }
+        WorkerSpec { scratch: self, slot: slot.into(), toml: String::new(), env: vec![], roles: None }
     }
 }
 
@@ -194,6 +194,7 @@ pub(crate) struct WorkerSpec<'a> {
     slot: String,
     toml: String,
     env: Vec<(String, String)>,
+    roles: Option<String>,
 }
 
 impl WorkerSpec<'_> {
@@ -209,6 +210,12 @@ impl WorkerSpec<'_> {
         self
     }
 
+    /// Only these, as `--roles` takes them.
+    pub(crate) fn roles(mut self, roles: &str) -> Self {
+        self.roles = Some(roles.into());
+        self
+    }
+
     /// Starts it and does not wait for anything.
     pub(crate) fn spawn(self) -> Worker {
         let http = format!("127.0.0.1:{}", free_port());
@@ -218,6 +225,9 @@ impl WorkerSpec<'_> {
         let config = self.scratch.config(&format!("{}.toml", self.slot), &toml.to_string());
         let mut command = Command::new(env!("CARGO_BIN_EXE_baton"));
         command.args(["run", "--config"]).arg(config).current_dir(self.scratch.dir());
+        if let Some(roles) = &self.roles {
+            command.args(["--roles", roles]);
+        }
         clean(&mut command);
         command.envs(self.env);
         let log = self.scratch.dir().join(format!("{}.log", self.slot));

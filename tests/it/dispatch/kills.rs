@@ -1,0 +1,91 @@
+//! A dispatcher is killed again and again while a slow agent has its work: every task ends once, and the agent sees no
+//! new key for old work.
+
+use super::super::support::{heavy, until};
+use super::*;
+use axum::response::IntoResponse as _;
+use std::collections::{BTreeMap, BTreeSet};
+
+const TASKS: usize = 1_000;
+const KILLS: usize = 20;
+
+#[test]
+fn killed_twenty_times_it_loses_nothing_and_invents_nothing() {
+    let _turn = heavy();
+    let house = House::new(|asked, _| {
+        Box::pin(async move {
+            // Of a task its number decides: most take their time, and some report later.
+            let number: u64 = asked.task().trim_start_matches("t-").parse().unwrap_or_default();
+            tokio::time::sleep(Duration::from_millis(100 + number * 7 % 400)).await;
+            if number.is_multiple_of(10) {
+                let url = asked.body["reportUrl"].as_str().unwrap_or_default().to_owned();
+                let id = |name: &str| asked.body[name].clone();
+                let report = json!({
+                    "taskId": id("taskId"), "assignmentId": id("assignmentId"), "agentName": id("agentName"),
+                    "status": "SUCCEEDED", "output": { "of": id("taskId") },
+                });
+                tokio::spawn(async move {
+                    let client = reqwest::Client::builder().no_proxy().build().expect("a client is built");
+                    // Until it is taken: whoever it reports to is being killed.
+                    for _ in 0..600 {
+                        let sent = client.post(&url).json(&report).send().await;
+                        if sent.is_ok_and(|answer| answer.status().as_u16() == 202) {
+                            return;
+                        }
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                });
+                return axum::http::StatusCode::ACCEPTED.into_response();
+            }
+            axum::Json(json!({ "status": "SUCCEEDED", "output": { "of": asked.task() } })).into_response()
+        })
+    });
+    let scratch = Scratch::new("http-kills");
+    let mut agent = behind("Slow", &format!("{}/slow", house.url));
+    agent["maxConcurrency"] = json!(40);
+    scratch.apply().register_all(&[agent]);
+    // The one that decides lives; the one that delivers is killed, and listens where the agents know it.
+    let _orchestrator = scratch.worker("decides").roles("orchestrator").start();
+    let port = super::super::support::free_port();
+    let toml = format!(
+        "[http]\nlisten = \"127.0.0.1:{port}\"\n[dispatcher]\nreport_url = \"http://127.0.0.1:{port}/api/v1/reports\"\n"
+    );
+    let start = || scratch.worker("delivers").roles("dispatcher").toml(&toml).spawn();
+    let mut dispatcher = start();
+    let ids: Vec<String> = (0..TASKS).map(|number| format!("t-{number}")).collect();
+    submit(&scratch, &ids.iter().map(|id| (id.as_str(), "Slow")).collect::<Vec<_>>());
+    for _ in 0..KILLS {
+        let before = house.asked().len();
+        until("work is with the agent", SOON, || match house.asked().len() - before {
+            asked if asked >= 20 => Ok(()),
+            asked => Err(format!("{asked} requests")),
+        });
+        dispatcher.kill9();
+        dispatcher = start();
+    }
+    let mut completions = Topic::open(scratch.stack, &scratch.topic("completions"));
+    completions.count(TASKS, Duration::from_secs(90));
+    let mut ended: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for record in completions.settle() {
+        ended.entry(record.text("taskId").to_owned()).or_default().push(record.text("outcome").to_owned());
+    }
+    assert_eq!(ended.len(), TASKS);
+    let wrong: Vec<_> = ended.iter().filter(|(_, outcomes)| *outcomes != &["SUCCEEDED"]).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let (mut keys, asked): (BTreeMap<String, BTreeSet<String>>, _) = (BTreeMap::new(), house.asked());
+    for one in &asked {
+        assert_eq!(one.header("idempotency-key"), one.body["assignmentId"]);
+        keys.entry(one.task().to_owned()).or_default().insert(one.header("idempotency-key").to_owned());
+    }
+    assert_eq!(keys.len(), TASKS);
+    let several: Vec<_> = keys.iter().filter(|(_, keys)| keys.len() > 1).collect();
+    assert!(several.is_empty(), "{several:?}");
+    assert!(asked.len() > TASKS, "no kill fell between a delivery and its report");
+    let dead = Topic::open(scratch.stack, &scratch.topic("agent-status.dlq")).settle().len();
+    assert_eq!(dead, 0);
+    eprintln!(
+        "kills: {TASKS} tasks, {KILLS} kills, {} requests, of them {} repeated",
+        asked.len(),
+        asked.len() - TASKS
+    );
+}
