@@ -126,7 +126,7 @@ impl Dispatcher {
             let places = [&secret.bearer_env, &secret.bearer_file, &secret.value_env, &secret.value_file];
             let given = places.iter().filter(|place| place.is_some()).count();
             let remedy = "give one of bearer_env, bearer_file, value_env and value_file";
-            checks.that(given == 1, &key("agent"), "has not exactly one place its secret comes from", remedy);
+            checks.that(given == 1, &key("bearer_env"), "is not the one place the secret comes from", remedy);
             let printable =
                 |value: &Secret| value.reveal().bytes().all(|byte| byte == b'\t' || (32..127).contains(&byte));
             let fits = secret.value.as_ref().is_none_or(printable);

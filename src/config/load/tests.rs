@@ -132,7 +132,7 @@ fn faults_of_agents_secrets_are_told_all_at_once() {
             "max_in_flight",
             "report_url",
             "secrets[0].agent",
-            "secrets[0].agent",
+            "secrets[0].bearer_env",
             "secrets[1].header",
             "secrets[2].header",
             "secrets[2].value",
