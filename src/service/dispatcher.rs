@@ -30,7 +30,7 @@ pub(super) async fn run(base: &Base, address: SocketAddr, posted: &PostBox) -> a
     Ok(())
 }
 
-/// As configured; else where this process listens, by the name it has for itself where that is every address.
+/// As configured; else where this process listens: for agents on this machine, where that is every address.
 fn report_url(configured: Option<&str>, mut address: SocketAddr) -> String {
     if let Some(url) = configured {
         return url.to_owned();
