@@ -13,6 +13,7 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod assignment_id;
+mod command;
 mod decide;
 mod decision;
 mod effect;
@@ -29,6 +30,7 @@ mod withdrawn;
 mod world;
 
 pub use assignment_id::AssignmentId;
+pub use command::{Command, CommandKind};
 pub use decide::{Rejection, decide, decided, waiting};
 pub use decision::{Answer, Attempt, Candidate, Choice, Choosing, Chosen, Said, Settled, SettledBy, Verdict};
 pub use effect::{Effect, Timer, TimerKind, outstanding};
