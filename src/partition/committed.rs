@@ -1,6 +1,6 @@
 use super::{INPUTS, Staged};
 use crate::workflow::{
-    ChoiceState, ContentHash, Effect, OpenChoice, Outcome, Phase, Timestamp, Workflow, World, outstanding,
+    ChoiceState, ContentHash, Effect, OpenChoice, Outcome, Phase, Position, Timestamp, Workflow, World, outstanding,
 };
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +20,9 @@ pub struct Receipt {
     pub content_hash: ContentHash,
     pub outcome: Outcome,
     pub ended_at: Timestamp,
+    /// Where its facts go on, should something be said of it still.
+    pub accepted: Position,
+    pub last_fact: u64,
 }
 
 /// How long finished tasks are remembered: both bounds hold.
@@ -57,6 +60,12 @@ impl Kept {
         }
     }
 
+    /// Whether it was accepted and has not ended.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self, Self::Workflow(workflow) if workflow.phase == Phase::Live)
+    }
+
     /// The workflow to decide on; of a receipt, one that has ended and knows no more than that.
     pub(super) fn workflow(&self) -> Arc<Workflow> {
         match self {
@@ -64,6 +73,8 @@ impl Kept {
             Self::Receipt(receipt) => Arc::new(Workflow {
                 phase: Phase::Ended { outcome: receipt.outcome, at: receipt.ended_at },
                 content_hash: receipt.content_hash,
+                accepted: receipt.accepted,
+                last_fact: receipt.last_fact,
                 last_at: receipt.ended_at,
                 ..Workflow::default()
             }),
@@ -190,7 +201,6 @@ impl Partition {
     }
 
     fn keep(&mut self, id: Arc<str>, kept: Option<Kept>) {
-        let is_live = |kept: &Kept| kept.ended_at().is_none();
         let waits = |kept: &Kept| match kept {
             Kept::Workflow(workflow) => {
                 workflow.choices.iter().any(|choice| matches!(choice.state, ChoiceState::Refused { .. }))
@@ -202,7 +212,7 @@ impl Partition {
         } else if !self.waiting.is_empty() {
             self.waiting.remove(&id);
         }
-        self.live += usize::from(kept.as_ref().is_some_and(is_live));
+        self.live += usize::from(kept.as_ref().is_some_and(Kept::is_live));
         if let Some(at) = kept.as_ref().and_then(Kept::ended_at) {
             self.ended.insert((at, Arc::clone(&id)));
         }
@@ -211,7 +221,7 @@ impl Partition {
             None => self.tasks.remove(&id),
         };
         if let Some(before) = before {
-            self.live -= usize::from(is_live(&before));
+            self.live -= usize::from(before.is_live());
             if let Some(at) = before.ended_at()
                 && self.tasks.get(&id).and_then(Kept::ended_at) != Some(at)
             {

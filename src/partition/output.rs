@@ -1,5 +1,5 @@
 use crate::workflow::{
-    Assigned, Decision, Event, Outcome, Payload, Position, Reason, StepStatus, Task, Timestamp, Usage, Withdrawn,
+    Assigned, Decision, Event, Outcome, Payload, Position, Reason, StepStatus, Timestamp, Usage, Withdrawn,
 };
 use std::sync::Arc;
 
@@ -24,11 +24,15 @@ pub struct TaskRef {
 #[derive(Clone, Debug)]
 pub struct AssignmentOut {
     pub task: TaskRef,
-    pub submitted: Arc<Task>,
+    pub objective: Arc<str>,
+    /// The step's own; none = the agent's.
+    pub output_contract: Option<Arc<str>>,
+    /// Why the last attempt was not accepted.
+    pub feedback: Option<Arc<str>>,
+    pub priority: u8,
     pub assigned: Assigned,
-    /// The output before, else the task's input.
     pub input: Option<Payload>,
-    /// Step, agent and output of every step done, oldest first; the task's own input as step "".
+    /// Step, agent and output.
     pub context: Vec<(Arc<str>, Arc<str>, Payload)>,
     pub task_deadline: Timestamp,
     pub at: Timestamp,
@@ -54,6 +58,8 @@ pub struct CompletionOut {
     pub task: TaskRef,
     pub ending: Ending,
     pub message: String,
+    /// 1; 2 and so on after a RETRY.
+    pub run: u32,
     pub result: Option<Payload>,
     pub steps: Vec<CompletionStep>,
     pub hops: u32,

@@ -1,12 +1,12 @@
 //! From the records of `task-state` back to a partition.
 
 use super::{INPUTS, Kept, Partition, Receipt};
-use crate::workflow::{Payload, Task, Workflow};
+use crate::workflow::{Payload, PlannedStep, Task, Workflow};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// The key of one part of a snapshot: `<taskId>`, `<taskId>/` or `<taskId>/<stepId>`.
+/// The key of one part of a snapshot: `<taskId>`, `<taskId>/`, `<taskId>//` or `<taskId>/<stepId>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PartKey(String);
 
@@ -23,13 +23,19 @@ impl PartKey {
         Self(format!("{task_id}/"))
     }
 
+    /// Of a plan that did not come with the task. No step id holds a slash.
+    #[must_use]
+    pub fn plan(task_id: &str) -> Self {
+        Self(format!("{task_id}//"))
+    }
+
     /// Of a step's payload.
     #[must_use]
     pub fn step(task_id: &str, step_id: &str) -> Self {
         Self(format!("{task_id}/{step_id}"))
     }
 
-    /// Task id, and none, "" or the step id. A task id holds no slash.
+    /// Task id, and none, "", "/" or the step id. A task id holds no slash.
     #[must_use]
     pub fn split(key: &str) -> (&str, Option<&str>) {
         key.split_once('/').map_or((key, None), |(task, rest)| (task, Some(rest)))
@@ -51,9 +57,10 @@ impl fmt::Display for PartKey {
 /// at each event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
-    /// The workflow without its task and its outputs, whatever it holds of them.
+    /// The workflow without its task, its plan and its outputs, whatever it holds of them.
     Skeleton(Arc<Workflow>),
     Task(Arc<Task>),
+    Plan(Arc<[PlannedStep]>),
     Output(Payload),
     Receipt(Receipt),
 }
@@ -65,6 +72,8 @@ pub enum RestoreError {
     Kind(String),
     #[error("task-state holds task {0:?} without the task as submitted")]
     NoTask(String),
+    #[error("task-state holds task {0:?} without the plan it follows")]
+    NoPlan(String),
     #[error("task-state holds task {task:?} without the output of step {step:?}, which succeeded")]
     NoOutput { task: String, step: String },
 }
@@ -73,6 +82,7 @@ pub enum RestoreError {
 struct Draft {
     head: Option<Head>,
     task: Option<Arc<Task>>,
+    plan: Option<Arc<[PlannedStep]>>,
     outputs: BTreeMap<String, Payload>,
 }
 
@@ -99,6 +109,7 @@ impl Restorer {
                 Draft {
                     head: Some(Head::Skeleton(Arc::clone(workflow))),
                     task: workflow.task.clone(),
+                    plan: workflow.plan.clone(),
                     outputs: workflow.steps.iter().filter_map(output).collect(),
                 }
             }
@@ -122,11 +133,13 @@ impl Restorer {
             (None, Some(Part::Receipt(receipt))) => draft.head = Some(Head::Receipt(receipt)),
             (Some(""), None) => draft.task = None,
             (Some(""), Some(Part::Task(task))) => draft.task = Some(task),
+            (Some("/"), None) => draft.plan = None,
+            (Some("/"), Some(Part::Plan(plan))) => draft.plan = Some(plan),
             (Some(step), None) => drop(draft.outputs.remove(step)),
             (Some(step), Some(Part::Output(output))) => drop(draft.outputs.insert(step.to_owned(), output)),
             _ => return Err(RestoreError::Kind(key.to_owned())),
         }
-        if draft.head.is_none() && draft.task.is_none() && draft.outputs.is_empty() {
+        if draft.head.is_none() && draft.task.is_none() && draft.plan.is_none() && draft.outputs.is_empty() {
             self.drafts.remove(task_id);
         }
         Ok(())
@@ -144,13 +157,21 @@ impl Restorer {
     /// If a part is missing that a transaction wrote together with those that are there.
     pub fn finish(self, number: i32, next: [Option<i64>; INPUTS]) -> Result<Partition, RestoreError> {
         let mut tasks = BTreeMap::new();
-        for (id, Draft { head, task, mut outputs }) in self.drafts {
+        for (id, Draft { head, task, plan, mut outputs }) in self.drafts {
             let kept = match head {
                 None => continue,
                 Some(Head::Receipt(receipt)) => Kept::Receipt(receipt),
                 Some(Head::Skeleton(mut workflow)) => {
                     let whole = Arc::make_mut(&mut workflow);
-                    whole.task = Some(task.ok_or_else(|| RestoreError::NoTask(id.to_string()))?);
+                    if whole.is_known() {
+                        let task = task.ok_or_else(|| RestoreError::NoTask(id.to_string()))?;
+                        // An empty plan stands for one that is elsewhere.
+                        if whole.plan.is_some() {
+                            let plan = plan.or_else(|| task.plan.clone());
+                            whole.plan = Some(plan.ok_or_else(|| RestoreError::NoPlan(id.to_string()))?);
+                        }
+                        whole.task = Some(task);
+                    }
                     for step in &mut whole.steps {
                         step.output = outputs.remove(&*step.id);
                         if step.status == crate::workflow::StepStatus::Succeeded && step.output.is_none() {

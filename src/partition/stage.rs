@@ -5,8 +5,8 @@ use super::{
     Output, Part, PartKey, Partition, Planned, Receipt, Refusal, Source, Staged, Tally, TaskRef, What,
 };
 use crate::workflow::{
-    Event, Fact, Input, Outcome, Payload, Phase, Position, Reason, Rejection, Step, TaskEnd, Timestamp, Usage,
-    Workflow, World, decided, outstanding, withdrawn,
+    Event, Fact, Input, Outcome, Payload, Phase, PlanRejection, PlannedStep, Position, Reason, Rejection, Step, TaskEnd,
+    Timestamp, Usage, Workflow, World, decided, outstanding, withdrawn,
 };
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -139,7 +139,10 @@ impl Partition {
                 dead(staged, arrival, origin, Reason::Impossible, detail);
             }
             Err(Rejection::Impossible(detail)) => staged.counts.faults.push(detail),
-            Err(Rejection::Refused { code, message }) => {
+            Err(Rejection::Refused { code, message, plan_faults }) => {
+                if !plan_faults.is_empty() {
+                    tell_plan(staged, origin, arrival, self.place(arrival), plan_faults, clock);
+                }
                 let refusal = Refusal { reason: Reason::Invalid, detail: message, is_task: true };
                 reject(staged, origin, arrival, &refusal, Some(code), self.place(arrival), clock);
                 dead(staged, arrival, origin, refusal.reason, refusal.detail);
@@ -163,13 +166,29 @@ impl Partition {
     }
 
     fn is_in_use(&self, drafts: &Drafts, task_id: &Arc<str>) -> bool {
-        self.tasks.contains_key(task_id) || drafts.get(task_id).is_some_and(|draft| draft.workflow.is_known())
+        let known = |kept: &Kept| kept.ended_at().is_some() || kept.is_live();
+        self.tasks.get(task_id).is_some_and(known) || drafts.get(task_id).is_some_and(|draft| draft.workflow.is_known())
     }
 
     /// Where the arrival's record lies.
     fn place(&self, arrival: &Arrival) -> Position {
         Position { partition: self.number, offset: arrival.source.map_or(0, |source| source.offset) }
     }
+}
+
+/// The facts of a task that is refused for its plan: one, and nothing is kept of it.
+fn tell_plan(
+    staged: &mut Staged,
+    origin: usize,
+    arrival: &Arrival,
+    accepted: Position,
+    faults: Arc<[String]>,
+    at: Timestamp,
+) {
+    let task = TaskRef { task_id: Arc::clone(&arrival.task_id), accepted, traceparent: None };
+    let fact = Fact::PlanRejected(Box::new(PlanRejection { question: 0, faults, attempts: Vec::new() }));
+    let facts = FactsOut { task, first_sequence: 1, events: vec![Event { at, fact }] };
+    staged.outputs.push(Planned { origin, item: Output::Facts(facts) });
 }
 
 fn tally<'s>(staged: &'s mut Staged, arrival: &Arrival) -> &'s mut Tally {
@@ -198,6 +217,7 @@ fn reject(
         task,
         ending: Ending::Rejected { reason: refusal.reason, code, input, partition, offset },
         message: refusal.detail.clone(),
+        run: 1,
         result: None,
         steps: Vec::new(),
         hops: 0,
@@ -223,14 +243,18 @@ fn publish(staged: &mut Staged, draft: &mut Draft, origin: usize, task_id: &Arc<
             Output::Decision { task, decision: Arc::clone(decision), at: event.at }
         }
         Fact::StepAssigned(assigned) => {
-            let Some(submitted) = workflow.task.clone() else { return };
-            let input = workflow.last_output().map(|(output, _)| output.clone()).or_else(|| submitted.input.clone());
+            let Some(submitted) = &workflow.task else { return };
+            let trouble = workflow.step(&assigned.step_id).and_then(|step| step.trouble.as_deref());
+            let planned = workflow.planned(&assigned.step_id);
             Output::Assignment(Box::new(AssignmentOut {
                 task: reference(task_id, workflow),
-                context: context(workflow, submitted.input.as_ref()),
-                submitted,
+                context: context(workflow, &assigned.step_id, trouble.and_then(|trouble| trouble.answer.as_ref())),
+                objective: planned.map_or(&submitted.objective, |planned| &planned.objective).as_str().into(),
+                output_contract: planned.and_then(|planned| planned.output_contract.as_deref()).map(Into::into),
+                feedback: trouble.and_then(|trouble| trouble.feedback.clone()),
+                priority: submitted.priority,
                 assigned: (**assigned).clone(),
-                input,
+                input: workflow.input_of(&assigned.step_id).0,
                 task_deadline: workflow.deadline,
                 at: event.at,
             }))
@@ -241,6 +265,14 @@ fn publish(staged: &mut Staged, draft: &mut Draft, origin: usize, task_id: &Arc<
         }
         Fact::TaskEnded(end) => Output::Completion(Box::new(completion(task_id, workflow, end, event.at))),
         Fact::TaskAccepted(_)
+        | Fact::TaskBegun
+        | Fact::PlanAsked { .. }
+        | Fact::PlanAccepted(_)
+        | Fact::PlanRejected(_)
+        | Fact::StepReady { .. }
+        | Fact::StepSkipped { .. }
+        | Fact::ApprovalRequested { .. }
+        | Fact::RetryScheduled { .. }
         | Fact::AgentAsked { .. }
         | Fact::StepAccepted { .. }
         | Fact::StepProgressed { .. }
@@ -248,7 +280,10 @@ fn publish(staged: &mut Staged, draft: &mut Draft, origin: usize, task_id: &Arc<
         | Fact::StepDeclined { .. }
         | Fact::StepNeedsInput { .. }
         | Fact::StepTimedOut { .. }
-        | Fact::OutputRejected { .. } => return,
+        | Fact::OutputRejected { .. }
+        | Fact::CommandApplied(_)
+        | Fact::CommandRefused { .. }
+        | Fact::CommandHeld { .. } => return,
     };
     staged.outputs.push(Planned { origin, item: output });
 }
@@ -258,17 +293,23 @@ fn reference(task_id: &Arc<str>, workflow: &Workflow) -> TaskRef {
     TaskRef { task_id: Arc::clone(task_id), accepted, traceparent }
 }
 
-/// What a later step may want of the earlier ones; on the first hop there is nothing but the input.
-fn context(workflow: &Workflow, input: Option<&Payload>) -> Vec<(Arc<str>, Arc<str>, Payload)> {
+/// What the step may want to know: in a route all that was done before and the task's own input as step "", in a plan
+/// what the step depends on; last, as the step itself, what a person answered.
+fn context(workflow: &Workflow, step_id: &Arc<str>, answer: Option<&Payload>) -> Vec<(Arc<str>, Arc<str>, Payload)> {
     let done = |step: &Step| {
         let output = step.output.clone()?;
         Some((Arc::clone(&step.id), Arc::clone(&step.agent_name), output))
     };
-    let mut steps: Vec<_> = workflow.steps.iter().filter_map(done).collect();
-    if let (false, Some(input)) = (steps.is_empty(), input) {
-        steps.insert(0, ("".into(), "".into(), input.clone()));
+    let mut context: Vec<_> = match workflow.planned(step_id) {
+        Some(planned) => planned.depends_on.iter().filter_map(|id| done(workflow.step(id)?)).collect(),
+        None => workflow.steps.iter().filter_map(done).collect(),
+    };
+    let input = workflow.task.as_ref().and_then(|task| task.input.clone());
+    if let (false, Some(input)) = (context.is_empty(), input) {
+        context.insert(0, ("".into(), "".into(), input));
     }
-    steps
+    context.extend(answer.map(|answer| (Arc::clone(step_id), "".into(), answer.clone())));
+    context
 }
 
 fn completion(task_id: &Arc<str>, workflow: &Workflow, end: &TaskEnd, at: Timestamp) -> CompletionOut {
@@ -277,13 +318,14 @@ fn completion(task_id: &Arc<str>, workflow: &Workflow, end: &TaskEnd, at: Timest
         agent_name: Arc::clone(&step.agent_name),
         status: step.status,
         attempts: step.attempt,
-        duration_ms: step.ended_at.unwrap_or(at).since(step.assigned_at),
+        duration_ms: if step.attempt == 0 { 0 } else { step.ended_at.unwrap_or(at).since(step.assigned_at) },
     };
     CompletionOut {
         task: reference(task_id, workflow),
         ending: Ending::Ended { outcome: end.outcome, reason: end.reason.clone() },
         message: end.message.clone(),
-        result: workflow.last_output().map(|(output, _)| output.clone()),
+        run: workflow.run,
+        result: workflow.result(),
         steps: workflow.steps.iter().map(step).collect(),
         hops: workflow.used.hops,
         usage: workflow.used.usage,
@@ -308,11 +350,22 @@ fn finish(staged: &mut Staged, task_id: Arc<str>, draft: Draft) {
     }
     let first_sequence = workflow.last_fact + 1 - events.len() as u64;
     let kept = match workflow.phase {
+        // Commands whose task never came: once they are refused, nothing is left.
+        Phase::Absent if workflow.held.is_empty() => {
+            part(PartKey::head(&task_id), None);
+            None
+        }
         Phase::Ended { outcome: Outcome::Succeeded, at } => {
-            let receipt = Receipt { content_hash: workflow.content_hash, outcome: Outcome::Succeeded, ended_at: at };
+            let receipt = Receipt {
+                content_hash: workflow.content_hash,
+                outcome: Outcome::Succeeded,
+                ended_at: at,
+                accepted: workflow.accepted,
+                last_fact: workflow.last_fact,
+            };
             delete(&task_id, &committed, &mut part);
             part(PartKey::head(&task_id), Some(Part::Receipt(receipt)));
-            Kept::Receipt(receipt)
+            Some(Kept::Receipt(receipt))
         }
         Phase::Absent | Phase::Live | Phase::Ended { .. } => {
             if !committed.is_known()
@@ -320,25 +373,39 @@ fn finish(staged: &mut Staged, task_id: Arc<str>, draft: Draft) {
             {
                 part(PartKey::task(&task_id), Some(Part::Task(Arc::clone(task))));
             }
+            if let Some(plan) = written_plan(&workflow)
+                && written_plan(&committed).is_none_or(|before| !Arc::ptr_eq(before, plan))
+            {
+                part(PartKey::plan(&task_id), Some(Part::Plan(Arc::clone(plan))));
+            }
             for step_id in &outputs {
                 let output = workflow.step(step_id).and_then(|step| step.output.clone());
                 part(PartKey::step(&task_id, step_id), output.map(Part::Output));
             }
             part(PartKey::head(&task_id), Some(Part::Skeleton(Arc::clone(&workflow))));
-            Kept::Workflow(Arc::clone(&workflow))
+            Some(Kept::Workflow(Arc::clone(&workflow)))
         }
     };
     let task = reference(&task_id, &workflow);
     let facts = FactsOut { task, first_sequence, events };
     staged.outputs.push(Planned { origin, item: Output::Facts(facts) });
     staged.owed.push((Arc::clone(&task_id), outstanding(&workflow)));
-    staged.changed.push((task_id, Some(kept)));
+    staged.changed.push((task_id, kept));
+}
+
+/// The plan, if it did not come with the task.
+fn written_plan(workflow: &Workflow) -> Option<&Arc<[PlannedStep]>> {
+    let given = workflow.task.as_ref().and_then(|task| task.plan.as_ref());
+    workflow.plan.as_ref().filter(|plan| given.is_none_or(|given| !Arc::ptr_eq(given, plan)))
 }
 
 /// Deletes the parts beside the head that are in the topic already.
 fn delete(task_id: &str, committed: &Workflow, part: &mut impl FnMut(PartKey, Option<Part>)) {
     if committed.task.is_some() {
         part(PartKey::task(task_id), None);
+    }
+    if written_plan(committed).is_some() {
+        part(PartKey::plan(task_id), None);
     }
     for step in committed.steps.iter().filter(|step| step.output.is_some()) {
         part(PartKey::step(task_id, &step.id), None);

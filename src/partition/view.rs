@@ -1,5 +1,5 @@
-use crate::selection::{self, Availability, Policy, Registry};
-use crate::workflow::{Answer, Choosing, Rules, Settled, Verdict, World};
+use crate::selection::{self, Availability, Policy, Registry, Schemas};
+use crate::workflow::{AgentTraits, Answer, Choosing, Payload, Rules, Settled, Verdict, World};
 
 /// The world as selection sees it: the registry, which topics are there, and the rules.
 #[derive(Debug)]
@@ -8,6 +8,8 @@ pub struct View<'a> {
     pub availability: &'a Availability,
     pub policy: &'a Policy,
     pub rules: &'a Rules,
+    /// Compiled contracts of tasks.
+    pub schemas: &'a Schemas,
 }
 
 impl World for View<'_> {
@@ -27,7 +29,15 @@ impl World for View<'_> {
         selection::eligible(self.registry, self.availability, choosing)
     }
 
-    fn output_is_json(&self, agent_name: &str) -> bool {
-        self.registry.agent(agent_name).is_some_and(|agent| agent.output_is_json())
+    fn agent(&self, agent_name: &str) -> Option<AgentTraits> {
+        self.registry.agent(agent_name).map(|agent| agent.traits())
+    }
+
+    fn has_capability(&self, capability: &str) -> bool {
+        self.registry.current().iter().any(|agent| agent.has_capability(capability))
+    }
+
+    fn output_fault(&self, agent_name: &str, contract: Option<&str>, output: &Payload) -> Option<String> {
+        selection::output_fault(self.registry, self.schemas, agent_name, contract, output)
     }
 }

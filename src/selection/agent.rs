@@ -1,9 +1,9 @@
 use super::contract::{Contract, Resolved};
 use super::definition::{Definition, bounds};
-use super::names::{fold, shown, topic_name};
+use super::names::{fold, same_name, shown, topic_name};
 use super::text::Document;
 use super::version::Version;
-use crate::workflow::Chosen;
+use crate::workflow::{AgentTraits, Chosen};
 use std::sync::Arc;
 
 /// A registered agent whose definition holds: everything a choice needs, worked out once.
@@ -110,6 +110,27 @@ impl Agent {
     #[must_use]
     pub fn output_is_json(&self) -> bool {
         self.output_is_json
+    }
+
+    /// What follows depend on of it.
+    #[must_use]
+    pub fn traits(&self) -> AgentTraits {
+        let label = |contract: &Contract| match contract {
+            Contract::Label(label) => Some(label.clone()),
+            Contract::Any | Contract::Schema(_) => None,
+        };
+        AgentTraits {
+            idempotent: self.definition.idempotent,
+            require_approval: self.definition.require_approval,
+            takes: label(&self.input),
+            gives: label(&self.output),
+        }
+    }
+
+    /// Whether it declares the capability, in any case.
+    #[must_use]
+    pub fn has_capability(&self, capability: &str) -> bool {
+        self.definition.capabilities.iter().any(|known| same_name(known, capability))
     }
 
     /// What a decision for this agent keeps of it.

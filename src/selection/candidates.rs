@@ -28,8 +28,9 @@ impl<'a> Scene<'a> {
         Self { registry, choosing, standings, fits: OnceCell::new() }
     }
 
+    /// Whether the work cannot be over yet: a step of a plan, or the first of a route.
     pub(super) fn is_first_hop(&self) -> bool {
-        self.choosing.last.is_none()
+        !self.choosing.may_end
     }
 
     pub(super) fn name(&self, place: usize) -> &str {
@@ -38,8 +39,8 @@ impl<'a> Scene<'a> {
 
     /// Places of the agents that contracts point to and that can still be picked by contract.
     pub(super) fn matching(&self) -> Vec<usize> {
-        let contract = self.choosing.task.input_contract.as_deref();
-        if self.is_first_hop() && !contract.is_some_and(says_something) {
+        let said = self.choosing.producer.is_some() || self.choosing.contract.is_some_and(says_something);
+        if self.is_first_hop() && !said {
             return Vec::new();
         }
         let picked = |place: usize| {
@@ -53,6 +54,17 @@ impl<'a> Scene<'a> {
         self.places(Standing::is_eligible).collect()
     }
 
+    /// Leaves out those that failed on the step, if others are left.
+    pub(super) fn prefer_others(&self, pool: &mut Vec<usize>) {
+        let failed = |place: usize| {
+            let names = self.choosing.failed;
+            names.iter().any(|name| super::same_name(name, self.name(place)))
+        };
+        if pool.iter().any(|place| !failed(*place)) {
+            pool.retain(|place| !failed(*place));
+        }
+    }
+
     fn places(&self, test: impl Fn(&Standing) -> bool) -> impl Iterator<Item = usize> {
         self.standings.iter().enumerate().filter(move |(_, standing)| test(standing)).map(|(place, _)| place)
     }
@@ -64,8 +76,8 @@ impl<'a> Scene<'a> {
 
     fn fits(&self) -> &[Fit] {
         self.fits.get_or_init(|| {
-            let output = self.choosing.last.map_or("", |(output, _)| output.text());
-            self.registry.index().fits([beginning(&self.choosing.task.objective, SCORED), beginning(output, SCORED)])
+            let output = self.choosing.producer.and(self.choosing.value).map_or("", |output| output.text());
+            self.registry.index().fits([beginning(self.choosing.objective, SCORED), beginning(output, SCORED)])
         })
     }
 

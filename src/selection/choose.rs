@@ -1,7 +1,8 @@
 use super::candidates::{Choosable, Scene};
 use super::policy::Policy;
 use super::registry::{Availability, Registry};
-use crate::workflow::{Choosing, Settled, SettledBy, Verdict};
+use super::names::shown;
+use crate::workflow::{Choosing, Pinned, Settled, SettledBy, Verdict};
 
 /// Decides at once where contracts, a clear winner or the lack of an LLM let it; else says whom to ask about.
 #[must_use]
@@ -45,6 +46,9 @@ enum Course {
 }
 
 fn course(scene: &Scene<'_>, asks: bool, always: bool) -> Course {
+    if let Some(settled) = named(scene) {
+        return Course::Settled(Box::new(settled));
+    }
     let matching = scene.matching();
     if let ([place], false) = (matching.as_slice(), always) {
         return Course::Settled(Box::new(by_contract(scene, *place)));
@@ -64,7 +68,34 @@ fn course(scene: &Scene<'_>, asks: bool, always: bool) -> Course {
         };
         return Course::Settled(Box::new(settled));
     }
+    scene.prefer_others(&mut pool);
     Course::Open { ranked: scene.ranked(pool, &matching), only_ask: no_match_after_first_hop }
+}
+
+/// The agent that is named for the step, or that had its last attempt and is to have the next.
+fn named(scene: &Scene<'_>) -> Option<Settled> {
+    if let Some(Pinned { agent_name, by_operator }) = scene.choosing.pinned {
+        let by = if by_operator { SettledBy::Operator } else { SettledBy::Pinned };
+        let whose = if by_operator { "a person" } else { "the plan" };
+        return Some(match scene.eligible().first() {
+            Some(place) => {
+                let reason = format!("{whose} names `{}`", scene.name(*place));
+                scene.settled(Choosable::Agent(*place), by, None, reason)
+            }
+            None => {
+                let place = scene.registry.place(agent_name);
+                let why = place.and_then(|place| scene.why_not(place)).unwrap_or_else(|| "it is not registered".into());
+                let reason = format!("waiting for `{}`, which {whose} names: {why}", shown(agent_name));
+                scene.settled(Choosable::None, by, None, reason)
+            }
+        });
+    }
+    let place = scene.registry.place(scene.choosing.again?)?;
+    if !scene.standings[place].is_eligible() {
+        return None;
+    }
+    let reason = format!("`{}` had the last attempt and goes on with it", scene.name(place));
+    Some(scene.settled(Choosable::Agent(place), SettledBy::Pinned, None, reason))
 }
 
 fn by_contract(scene: &Scene<'_>, place: usize) -> Settled {

@@ -13,6 +13,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Why {
     NotAllowed,
+    /// The step is another agent's by name.
+    NotNamed,
+    Capability,
     Declined,
     /// Its input label is another than the producer's.
     Label,
@@ -25,6 +28,8 @@ impl Why {
     pub(super) fn text(&self, agent: &Agent) -> Arc<str> {
         match self {
             Self::NotAllowed => "the task does not allow it".into(),
+            Self::NotNamed => "another agent is named for the step".into(),
+            Self::Capability => "it does not have the capability that the step asks for".into(),
             Self::Declined => "it declined this step".into(),
             Self::Label => Arc::clone(&agent.wrong_label),
             Self::Schema(violation) => format!("contract: {violation}").into(),
@@ -63,12 +68,21 @@ pub(super) fn standings(registry: &Registry, availability: &Availability, choosi
 
 fn standing(agent: &Agent, offered: &Offered<'_>, availability: &Availability, choosing: &Choosing<'_>) -> Standing {
     let named = |names: &[String]| names.iter().any(|name| same_name(name, agent.name()));
-    if !choosing.task.agents.is_empty() && !named(&choosing.task.agents) {
-        return Standing { excluded: Some(Why::NotAllowed), matches: false, takes: false };
+    let out = |why| Standing { excluded: Some(why), matches: false, takes: false };
+    let by_operator = choosing.pinned.is_some_and(|pinned| pinned.by_operator);
+    if !by_operator && !choosing.task.agents.is_empty() && !named(&choosing.task.agents) {
+        return out(Why::NotAllowed);
+    }
+    if choosing.pinned.is_some_and(|pinned| !same_name(pinned.agent_name, agent.name())) {
+        return out(Why::NotNamed);
+    }
+    if choosing.capability.is_some_and(|capability| !agent.has_capability(capability)) {
+        return out(Why::Capability);
     }
     let (refused, matches) = offered.to(agent);
     let takes = refused.is_none();
-    let excluded = if named(choosing.declined) {
+    let declined = choosing.declined.iter().any(|name| same_name(name, agent.name()));
+    let excluded = if declined {
         Some(Why::Declined)
     } else if refused.is_some() {
         refused
@@ -91,21 +105,18 @@ struct Offered<'a> {
 
 impl<'a> Offered<'a> {
     fn new(registry: &Registry, choosing: &'a Choosing<'a>) -> Self {
-        let label = match choosing.last {
-            Some((_, producer)) => match registry.agent(producer).map(|agent| agent.output()) {
+        let label = match choosing.producer {
+            Some(producer) => match registry.agent(producer).map(|agent| agent.output()) {
                 Some(Contract::Label(label)) => Some(label.clone()),
                 _ => None,
             },
-            None => choosing.task.input_contract.as_deref().and_then(label_in).map(fold),
+            None => choosing.contract.and_then(label_in).map(fold),
         };
         Self { choosing, label, value: OnceCell::new() }
     }
 
     fn value(&self) -> &Value {
-        self.value.get_or_init(|| {
-            let payload = self.choosing.last.map(|(output, _)| output).or(self.choosing.task.input.as_ref());
-            payload.map_or(Value::Null, crate::workflow::Payload::value)
-        })
+        self.value.get_or_init(|| self.choosing.value.map_or(Value::Null, crate::workflow::Payload::value))
     }
 
     /// Why the agent's input contract refuses the value, if it does, and whether it matches by contract.
@@ -126,7 +137,7 @@ impl<'a> Offered<'a> {
 }
 
 /// The label in a task's contract that has been looked up already: text starting with `{` is a schema.
-fn label_in(contract: &str) -> Option<&str> {
+pub(super) fn label_in(contract: &str) -> Option<&str> {
     let contract = contract.trim();
     (says_something(contract) && !contract.starts_with('{')).then_some(contract)
 }

@@ -91,7 +91,9 @@ impl Asked<'_> {
         let eligible = self.scene.eligible();
         let asked: Vec<usize> =
             eligible.iter().copied().filter(|place| self.was_asked(self.scene.name(*place))).collect();
-        let ranked = self.scene.ranked(if asked.is_empty() { eligible } else { asked }, &self.scene.matching());
+        let mut pool = if asked.is_empty() { eligible } else { asked };
+        self.scene.prefer_others(&mut pool);
+        let ranked = self.scene.ranked(pool, &self.scene.matching());
         if ranked.is_empty() {
             let reason = format!("{why}{}", self.scene.nobody());
             return self.scene.settled(Choosable::None, SettledBy::Local, None, reason);

@@ -32,6 +32,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             availability: &self.directory.availability,
             policy: &self.settings.policy,
             rules: &self.settings.rules,
+            schemas: &self.schemas,
         }
     }
 

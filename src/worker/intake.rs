@@ -11,10 +11,8 @@ use crate::contract::{
     Undecided, arrived_from, check_task_id, is_traceparent,
 };
 use crate::partition::{Arrival, Note, Refusal, Source, What};
-use crate::selection::CompiledSchema;
+use crate::selection::{Breach, Schemas};
 use crate::workflow::{Input, Payload, Position, Reason, Submission, Task, Timestamp};
-use rustc_hash::FxHashMap;
-use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -43,8 +41,7 @@ pub(super) struct Intake {
     record_bytes: usize,
     /// Records that wait, by input and partition.
     held: BTreeMap<(usize, i32), Held>,
-    /// Schemas that tasks brought, by their text.
-    compiled: RefCell<FxHashMap<String, Result<CompiledSchema, String>>>,
+    schemas: Arc<Schemas>,
 }
 
 #[derive(Default)]
@@ -53,8 +50,6 @@ struct Held {
     /// What the first of them waits for; none = a place in the next batch.
     need: Option<Need>,
 }
-
-const MAX_COMPILED: usize = 1_000;
 
 impl std::fmt::Debug for Intake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -68,6 +63,7 @@ impl Intake {
         lookups: Box<dyn Lookups>,
         payload_bytes: usize,
         record_bytes: usize,
+        schemas: Arc<Schemas>,
     ) -> Self {
         Self {
             names,
@@ -75,7 +71,7 @@ impl Intake {
             limits: IngressLimits { payload_bytes },
             record_bytes,
             held: BTreeMap::new(),
-            compiled: RefCell::default(),
+            schemas,
         }
     }
 
@@ -276,21 +272,10 @@ impl Intake {
     /// How a task's input breaks the task's own contract, if that is a schema.
     fn breach(&self, task: &Task) -> Option<String> {
         let text = task.input_contract.as_deref().map(str::trim).filter(|text| text.starts_with('{'))?;
-        let mut compiled = self.compiled.borrow_mut();
-        if !compiled.contains_key(text) {
-            // Schemas come with tasks, so anyone can make up any number of them.
-            if compiled.len() >= MAX_COMPILED {
-                compiled.clear();
-            }
-            compiled.insert(text.to_owned(), CompiledSchema::compile(text));
-        }
-        match compiled.get(text)? {
-            Err(fault) => Some(format!("inputContract: {fault}")),
-            Ok(schema) => {
-                let value = task.input.as_ref().map_or(serde_json::Value::Null, Payload::value);
-                let violation = schema.accepts(&value).err()?;
-                Some(format!("input: breaks the task's inputContract: {violation}"))
-            }
+        let value = task.input.as_ref().map_or(serde_json::Value::Null, Payload::value);
+        match self.schemas.check(text, &value).err()? {
+            Breach::Schema(fault) => Some(format!("inputContract: {fault}")),
+            Breach::Value(violation) => Some(format!("input: breaks the task's inputContract: {violation}")),
         }
     }
 }

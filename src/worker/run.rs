@@ -17,6 +17,7 @@ use super::settings::{
 use super::{Log, Rebalance, Record, Returned, Runner, Stop, TakeOver};
 use crate::contract::{Codec, ContractNames};
 use crate::partition::{Arrival, INPUTS, Partition, Restorer, What};
+use crate::selection::Schemas;
 use crate::telemetry::{Health, InputCounters, Metrics};
 use crate::workflow::{Input, Timestamp};
 use std::collections::BTreeMap;
@@ -88,6 +89,7 @@ pub struct Worker<L, R> {
     /// Partitions given to us that could not be taken yet.
     unclaimed: Option<(Vec<i32>, Instant)>,
     intake: Intake,
+    pub(super) schemas: Arc<Schemas>,
     backlog: Vec<Record>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) counters: [InputCounters; INPUTS],
@@ -124,7 +126,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
         let Parts { settings, codec, names, registry, metrics, health, stop } = parts;
         let inputs: [Arc<str>; INPUTS] =
             [format!("{}.tasks", settings.prefix).into(), format!("{}.agent-status", settings.prefix).into()];
-        let now = Instant::now();
+        let (now, schemas) = (Instant::now(), Arc::<Schemas>::default());
         Self {
             log,
             runner,
@@ -134,7 +136,8 @@ impl<L: Log, R: Runner> Worker<L, R> {
             restored: BTreeMap::new(),
             parked: BTreeMap::new(),
             unclaimed: None,
-            intake: Intake::new(names, lookups, settings.payload_bytes, settings.limits.inputs),
+            intake: Intake::new(names, lookups, settings.payload_bytes, settings.limits.inputs, Arc::clone(&schemas)),
+            schemas,
             backlog: Vec::new(),
             counters: [metrics.inputs("tasks"), metrics.inputs("agent-status")],
             metrics,

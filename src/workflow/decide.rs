@@ -1,5 +1,9 @@
 //! Choosing facts. Looks, does not touch: a redo from the same state and world gives the same facts.
 
+mod advance;
+mod commands;
+mod failures;
+mod planning;
 mod reports;
 mod routing;
 mod timers;
@@ -8,8 +12,9 @@ pub use routing::waiting;
 
 use super::{
     Acceptance, Event, Fact, Input, Mode, Outcome, Phase, Rules, Submission, Task, TaskEnd, Timestamp, Workflow, World,
-    evolve,
+    evolve, plan_faults,
 };
+use std::sync::Arc;
 
 /// Why an input changed nothing. Never an I/O error: the core cannot have one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +28,12 @@ pub enum Rejection {
     /// Cannot follow from anything done. A record is a dead letter; an answer or timer is our own fault.
     Impossible(String),
     /// The task asks for what is not served: a dead letter, and a completion REJECTED with this code.
-    Refused { code: &'static str, message: String },
+    Refused {
+        code: &'static str,
+        message: String,
+        /// What is wrong with its plan, where that is why.
+        plan_faults: Arc<[String]>,
+    },
 }
 
 /// Decides what follows from one input.
@@ -57,11 +67,16 @@ pub fn decided(
         (Input::Reported { report, too_large }, _) => {
             reports::reported(&mut facts, report, too_large.as_deref(), world)?;
         }
+        (Input::Commanded(command), _) => commands::commanded(&mut facts, command, world)?,
+        (Input::TimerFired(timer), Phase::Absent) => timers::fired(&mut facts, timer, world)?,
         (_, Phase::Absent) => return Err(Rejection::Stale("the task is not known")),
         (_, Phase::Ended { .. }) => return Err(Rejection::Stale("the task has ended")),
         (Input::Answered { question, answer }, Phase::Live) => routing::answered(&mut facts, *question, answer, world)?,
         (Input::Admitted { question }, Phase::Live) => routing::admitted(&mut facts, *question, world)?,
-        (Input::TimerFired(timer), Phase::Live) => timers::fired(&mut facts, timer)?,
+        (Input::Planned { question, answer }, Phase::Live) => {
+            planning::planned(&mut facts, *question, answer, world)?;
+        }
+        (Input::TimerFired(timer), Phase::Live) => timers::fired(&mut facts, timer, world)?,
         (Input::TooLarge { detail }, Phase::Live) => facts.end(Outcome::Failed, "too_large", detail.clone()),
         (Input::Internal { detail }, Phase::Live) => facts.end(Outcome::Failed, "internal", detail.clone()),
     }
@@ -95,7 +110,7 @@ impl Facts<'_> {
 
 fn accept(facts: &mut Facts<'_>, submission: &Submission, world: &dyn World) -> Result<(), Rejection> {
     let task = &submission.task;
-    served(task)?;
+    served(task, world)?;
     let rules = world.rules();
     let deadline = task.deadline.unwrap_or_else(|| facts.now.plus(rules.default_deadline));
     facts.add(Fact::TaskAccepted(Box::new(Acceptance {
@@ -104,6 +119,7 @@ fn accept(facts: &mut Facts<'_>, submission: &Submission, world: &dyn World) -> 
         accepted: submission.accepted,
         submitted_at: submission.submitted_at,
         deadline,
+        begins_at: task.not_before.filter(|at| *at > facts.now),
         traceparent: submission.traceparent.clone(),
     })));
     if deadline <= facts.now {
@@ -114,26 +130,54 @@ fn accept(facts: &mut Facts<'_>, submission: &Submission, world: &dyn World) -> 
         facts.end(Outcome::Failed, "too_large", "the task's input is over workflow.workflow_bytes");
         return Ok(());
     }
-    routing::next_hop(facts, world);
+    for held in facts.workflow().held.clone() {
+        commands::apply(facts, &held.command, world);
+    }
+    advance::advance(facts, world);
     Ok(())
 }
 
-/// Refuses what a task may ask for by its record and this build does not do.
-fn served(task: &Task) -> Result<(), Rejection> {
-    let asks = [
-        (task.plan.is_some() && task.mode == Mode::Route, "a plan in mode ROUTE"),
-        (task.plan.is_some(), "a plan"),
-        (task.mode == Mode::Plan, "mode PLAN"),
-        (task.not_before.is_some(), "notBefore"),
-        (task.require_approval, "requireApproval"),
-    ];
-    match asks.iter().find(|(asked, _)| *asked) {
-        Some((_, what)) => Err(Rejection::Refused {
-            code: "not_supported",
-            message: format!("the task asks for {what}, which is not supported; submit it in mode ROUTE without it"),
-        }),
-        None => Ok(()),
+/// Refuses a task that cannot be worked on the way it asks for.
+fn served(task: &Task, world: &dyn World) -> Result<(), Rejection> {
+    let refused = |code, message: String| Err(Rejection::Refused { code, message, plan_faults: Arc::default() });
+    match (&task.plan, task.mode) {
+        (Some(_), Mode::Route) => {
+            refused("plan_in_route", "mode: ROUTE follows no plan; leave out one of the two".to_owned())
+        }
+        (None, Mode::Plan) if !world.rules().can_plan => refused(
+            "no_plan",
+            "mode: PLAN without a plan needs an LLM to write one; give a plan, or configure [[llm.providers]]".to_owned(),
+        ),
+        (Some(plan), _) => {
+            let faults = plan_faults(plan, world);
+            if faults.is_empty() {
+                return Ok(());
+            }
+            let message = faults.join("; ");
+            Err(Rejection::Refused { code: "plan_rejected", message, plan_faults: faults.into() })
+        }
+        (None, _) => Ok(()),
     }
+}
+
+/// The code and message of the first budget that is spent, of those that no further call or assignment may go over.
+fn overspent(workflow: &Workflow, rules: &Rules) -> Option<(&'static str, String)> {
+    let own = workflow.task.as_ref().and_then(|task| task.limits.as_ref());
+    let usage = workflow.used.usage;
+    let attempts = own.and_then(|own| own.max_attempts).and_then(|most| u32::try_from(most).ok());
+    let attempts = attempts.unwrap_or(rules.max_attempts);
+    if workflow.used.attempts >= attempts {
+        return Some(("budget_attempts", format!("a further assignment is needed after {attempts}")));
+    }
+    let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
+    if let Some(most) = own.and_then(|own| own.max_tokens).or(rules.max_tokens).filter(|most| tokens >= *most) {
+        return Some(("budget_tokens", format!("{tokens} tokens are used; {most} are allowed")));
+    }
+    let cost = usage.cost_micros;
+    if let Some(most) = own.and_then(|own| own.max_cost_micros).or(rules.max_cost_micros).filter(|most| cost >= *most) {
+        return Some(("budget_cost", format!("{cost} millionths are spent; {most} are allowed")));
+    }
+    None
 }
 
 /// The task's own hop budget, else the configured one.
@@ -141,4 +185,9 @@ fn max_hops(workflow: &Workflow, rules: &Rules) -> u32 {
     let limits = workflow.task.as_ref().and_then(|task| task.limits.as_ref());
     let own = limits.and_then(|limits| limits.max_hops).and_then(|hops| u32::try_from(hops).ok());
     own.unwrap_or(rules.max_hops)
+}
+
+/// Ids of the steps, to go through them while facts change them.
+fn step_ids(workflow: &Workflow) -> Vec<Arc<str>> {
+    workflow.steps.iter().map(|step| Arc::clone(&step.id)).collect()
 }

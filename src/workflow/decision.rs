@@ -1,6 +1,6 @@
 //! The vocabulary of choosing: what is asked, what may be answered, what was settled and why.
 
-use super::{Payload, Task, Usage};
+use super::{Payload, PlannedStep, Task, Usage};
 use std::sync::Arc;
 
 /// What a decision came to.
@@ -118,14 +118,45 @@ pub struct Attempt {
     pub usage: Usage,
 }
 
+/// A plan as the LLM wrote it, or the code of why there is none, as of [`Answer::said`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanAnswer {
+    pub plan: Result<Vec<PlannedStep>, String>,
+    pub attempts: Vec<Attempt>,
+}
+
 /// Everything a choice may depend on, but the registry.
 #[derive(Clone, Copy, Debug)]
 pub struct Choosing<'a> {
     pub task: &'a Task,
-    /// The output of the step before and the agent it came from; none on the first hop.
-    pub last: Option<(&'a Payload, &'a str)>,
+    /// The step's in a plan, else the task's.
+    pub objective: &'a str,
+    /// What the agent would get.
+    pub value: Option<&'a Payload>,
+    /// Whose output the value is, if it is one agent's.
+    pub producer: Option<&'a str>,
+    /// What the value is said to be, where no producer says it: a schema or a label.
+    pub contract: Option<&'a str>,
+    /// The agent must have it.
+    pub capability: Option<&'a str>,
+    /// Whether the route may end instead: after its first result.
+    pub may_end: bool,
+    /// No other agent will do.
+    pub pinned: Option<Pinned<'a>>,
+    /// Comes before all others, if it is eligible.
+    pub again: Option<&'a str>,
     /// Agents that declined this step.
-    pub declined: &'a [String],
+    pub declined: &'a [Arc<str>],
+    /// Agents that failed on this step: others come first.
+    pub failed: &'a [Arc<str>],
     /// Agents already picked by contract in this route.
-    pub picked_by_contract: &'a [String],
+    pub picked_by_contract: &'a [Arc<str>],
+}
+
+/// The one agent that will do, and whose word that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pinned<'a> {
+    pub agent_name: &'a str,
+    /// A person's on this step, or the plan's.
+    pub by_operator: bool,
 }

@@ -1,6 +1,6 @@
 //! Orders to the shell, derived from state: whoever restores a workflow starts exactly these.
 
-use super::{ChoiceState, Phase, StepStatus, Timestamp, Workflow};
+use super::{ChoiceState, Phase, Planning, StepStatus, Timestamp, Workflow};
 use std::sync::Arc;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -10,6 +10,13 @@ pub enum Effect {
         question: u32,
         set: Arc<[String]>,
         offers_done: bool,
+        deadline: Timestamp,
+    },
+    /// One call to the LLM for a plan, known by its question.
+    Plan {
+        question: u32,
+        /// What was wrong with the plan before.
+        faults: Arc<[String]>,
         deadline: Timestamp,
     },
     Timer(Timer),
@@ -30,21 +37,46 @@ pub enum TimerKind {
         step_id: Arc<str>,
         attempt: u32,
     },
-    /// From ACCEPTED.
+    /// From ACCEPTED to the end of the attempt.
     DoneBy {
         step_id: Arc<str>,
         attempt: u32,
     },
+    /// From the agent's last word to its next.
+    QuietBy {
+        step_id: Arc<str>,
+        attempt: u32,
+    },
+    /// Until the next attempt, which is the one after `attempt`.
+    RetryAt {
+        step_id: Arc<str>,
+        attempt: u32,
+    },
+    /// Until the task may begin.
+    NotBefore,
+    /// Until a command whose task has not come is refused.
+    CommandHeld,
 }
 
 /// The work owed to a workflow.
 #[must_use]
 pub fn outstanding(workflow: &Workflow) -> Vec<Effect> {
+    let timer = |due, kind| Effect::Timer(Timer { due, kind });
+    if workflow.phase == Phase::Absent {
+        let first = workflow.held.iter().map(|held| held.until).min();
+        return first.map(|until| timer(until, TimerKind::CommandHeld)).into_iter().collect();
+    }
     if workflow.phase != Phase::Live {
         return Vec::new();
     }
-    let mut owed = Vec::with_capacity(1 + workflow.choices.len() + 1);
-    owed.push(Effect::Timer(Timer { due: workflow.deadline, kind: TimerKind::TaskDeadline }));
+    let mut owed = Vec::with_capacity(2 + workflow.choices.len());
+    owed.push(timer(workflow.deadline, TimerKind::TaskDeadline));
+    if let Some(due) = workflow.begins_at {
+        owed.push(timer(due, TimerKind::NotBefore));
+    }
+    if let Some(Planning { question, faults, deadline, .. }) = &workflow.planning {
+        owed.push(Effect::Plan { question: *question, faults: Arc::clone(faults), deadline: *deadline });
+    }
     for choice in &workflow.choices {
         if let ChoiceState::Asked { set, offers_done, deadline, .. } = &choice.state {
             let (set, offers_done) = (Arc::clone(set), *offers_done);
@@ -52,15 +84,29 @@ pub fn outstanding(workflow: &Workflow) -> Vec<Effect> {
         }
     }
     for step in &workflow.steps {
-        let (step_id, attempt) = (&step.id, step.attempt);
-        let (due, kind) = match step.status {
-            StepStatus::Assigned { accept_by } => {
-                (accept_by, TimerKind::AcceptBy { step_id: Arc::clone(step_id), attempt })
+        let (step_id, attempt) = (Arc::clone(&step.id), step.attempt);
+        match step.status {
+            StepStatus::Assigned { accept_by } => owed.push(timer(accept_by, TimerKind::AcceptBy { step_id, attempt })),
+            // The earlier of the two is enough: each word of the agent's makes this anew.
+            StepStatus::Accepted { done_by, quiet_by } if done_by <= quiet_by => {
+                owed.push(timer(done_by, TimerKind::DoneBy { step_id, attempt }));
             }
-            StepStatus::Accepted { done_by } => (done_by, TimerKind::DoneBy { step_id: Arc::clone(step_id), attempt }),
-            StepStatus::Choosing | StepStatus::Succeeded | StepStatus::Failed => continue,
-        };
-        owed.push(Effect::Timer(Timer { due, kind }));
+            StepStatus::Accepted { quiet_by, .. } => {
+                owed.push(timer(quiet_by, TimerKind::QuietBy { step_id, attempt }));
+            }
+            // A task that is held back goes on when it is let go.
+            StepStatus::Delayed { until } if !workflow.is_held_back() => {
+                owed.push(timer(until, TimerKind::RetryAt { step_id, attempt }));
+            }
+            StepStatus::Delayed { .. }
+            | StepStatus::Waiting
+            | StepStatus::Choosing
+            | StepStatus::NeedsApproval
+            | StepStatus::NeedsInput
+            | StepStatus::Succeeded
+            | StepStatus::Failed
+            | StepStatus::Skipped => {}
+        }
     }
     owed
 }

@@ -1,7 +1,8 @@
 //! Facts, in the past tense: the only thing that changes a workflow, and what `task-events` tells.
 
 use super::{
-    Attempt, Chosen, ContentHash, ErrorClass, Outcome, Payload, Position, Settled, Task, TimerKind, Timestamp, Usage,
+    Attempt, Chosen, Command, ContentHash, ErrorClass, NextAgent, Outcome, Payload, PlannedStep, Position, Settled, Task,
+    TimerKind, Timestamp, Usage,
 };
 use std::sync::Arc;
 
@@ -15,6 +16,42 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
     TaskAccepted(Box<Acceptance>),
+    /// The wait for `notBefore` is over.
+    TaskBegun,
+    /// The LLM is asked for a plan.
+    PlanAsked {
+        question: u32,
+        tries: u32,
+        faults: Arc<[String]>,
+        deadline: Timestamp,
+    },
+    PlanAccepted(Box<PlanAcceptance>),
+    PlanRejected(Box<PlanRejection>),
+    /// What the step depends on is there.
+    StepReady {
+        step_id: Arc<str>,
+    },
+    /// What the step depends on is not to be had.
+    StepSkipped {
+        step_id: Arc<str>,
+        /// The step that failed.
+        because: Arc<str>,
+    },
+    /// A person must approve before the step goes on.
+    ApprovalRequested {
+        step_id: Arc<str>,
+        agent_name: Option<Arc<str>>,
+        reason: ApprovalReason,
+    },
+    /// The step is tried again.
+    RetryScheduled {
+        step_id: Arc<str>,
+        attempt: u32,
+        until: Timestamp,
+        next: Option<NextAgent>,
+        feedback: Option<Arc<str>>,
+        class: ErrorClass,
+    },
     AgentAsked {
         question: u32,
         step_id: Arc<str>,
@@ -29,11 +66,12 @@ pub enum Fact {
     StepAccepted {
         step_id: Arc<str>,
         done_by: Timestamp,
+        quiet_by: Timestamp,
     },
     StepProgressed {
         step_id: Arc<str>,
         /// Whoever says that work goes on is not silent: the time to the next word begins anew.
-        done_by: Timestamp,
+        quiet_by: Timestamp,
         progress: Option<f64>,
         message: Option<String>,
     },
@@ -70,7 +108,60 @@ pub enum Fact {
         reason: String,
         usage: Usage,
     },
+    CommandApplied(Arc<Command>),
+    CommandRefused {
+        command: Arc<Command>,
+        /// What stands in its way, in words.
+        reason: String,
+    },
+    /// It came before its task, and waits for it.
+    CommandHeld {
+        command: Arc<Command>,
+        until: Timestamp,
+    },
     TaskEnded(TaskEnd),
+}
+
+/// Why a person is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApprovalReason {
+    /// The plan asks for it.
+    Step,
+    /// The agent's definition asks for it.
+    Agent,
+    /// The agent is not idempotent, and nobody knows what its last attempt did.
+    Retry,
+}
+
+impl ApprovalReason {
+    /// The code on the wire.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Agent => "agent",
+            Self::Retry => "retry_not_idempotent",
+        }
+    }
+}
+
+/// The plan that is followed from now on. Steps that succeeded before keep their outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanAcceptance {
+    /// None = given in the task.
+    pub question: Option<u32>,
+    pub plan: Arc<[PlannedStep]>,
+    pub attempts: Vec<Attempt>,
+    /// Whether the LLM wrote it.
+    pub written: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanRejection {
+    pub question: u32,
+    /// All that is wrong with it, or why there is none.
+    pub faults: Arc<[String]>,
+    pub attempts: Vec<Attempt>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +171,7 @@ pub struct Acceptance {
     pub accepted: Position,
     pub submitted_at: Timestamp,
     pub deadline: Timestamp,
+    pub begins_at: Option<Timestamp>,
     pub traceparent: Option<Arc<str>>,
 }
 

@@ -1,11 +1,13 @@
 //! Folding facts into state. Total: replaying stored facts cannot fail.
 
 use super::{
-    Assigned, ChoiceState, Decision, Event, Fact, OpenChoice, Outcome, Phase, Step, StepStatus, Timestamp, Usage,
-    Workflow,
+    Assigned, Attempt, Choice, ChoiceState, Command, CommandKind, Decision, Event, Fact, HeldCommand, NextAgent,
+    OpenChoice, Outcome, Phase, PlanAcceptance, Planning, Step, StepStatus, Timestamp, Usage, Workflow,
 };
-use super::{Choice, Payload};
 use std::sync::Arc;
+
+/// Ids of commands that are remembered.
+const COMMANDS_KEPT: usize = 32;
 
 /// Folds one fact. A fact that does not fit (it cannot have been decided) changes only the counters.
 pub fn evolve(workflow: &mut Workflow, event: &Event) {
@@ -14,12 +16,47 @@ pub fn evolve(workflow: &mut Workflow, event: &Event) {
     match &event.fact {
         Fact::TaskAccepted(acceptance) => {
             workflow.phase = Phase::Live;
+            workflow.run = 1;
+            workflow.unapproved = acceptance.task.require_approval;
             workflow.task = Some(Arc::clone(&acceptance.task));
             workflow.accepted = acceptance.accepted;
             workflow.content_hash = acceptance.content_hash;
             workflow.submitted_at = acceptance.submitted_at;
             workflow.deadline = acceptance.deadline;
+            workflow.begins_at = acceptance.begins_at;
             workflow.traceparent.clone_from(&acceptance.traceparent);
+        }
+        Fact::TaskBegun => workflow.begins_at = None,
+        Fact::PlanAsked { question, tries, faults, deadline } => {
+            workflow.last_question = workflow.last_question.max(*question);
+            let (faults, deadline) = (Arc::clone(faults), *deadline);
+            workflow.planning = Some(Planning { question: *question, tries: *tries, faults, deadline });
+        }
+        Fact::PlanAccepted(acceptance) => plan(workflow, acceptance),
+        Fact::PlanRejected(rejection) => {
+            workflow.planning = None;
+            spend(workflow, &rejection.attempts);
+        }
+        Fact::StepReady { step_id } => status(workflow, step_id, StepStatus::Choosing),
+        Fact::StepSkipped { step_id, .. } => {
+            status(workflow, step_id, StepStatus::Skipped);
+            workflow.choices.retain(|choice| choice.step_id != *step_id);
+        }
+        Fact::ApprovalRequested { step_id, agent_name, .. } => {
+            let step = step_or_new(workflow, step_id);
+            step.status = StepStatus::NeedsApproval;
+            if let Some(agent_name) = agent_name {
+                step.trouble_mut().next = Some(NextAgent::Again(Arc::clone(agent_name)));
+            }
+        }
+        Fact::RetryScheduled { step_id, until, next, feedback, .. } => {
+            if let Some(step) = step_mut(workflow, step_id) {
+                step.status = StepStatus::Delayed { until: *until };
+                step.ended_at = None;
+                let trouble = step.trouble_mut();
+                trouble.next.clone_from(next);
+                trouble.feedback.clone_from(feedback);
+            }
         }
         Fact::AgentAsked { question, step_id, set, offers_done, tries, deadline } => {
             let state = ChoiceState::Asked {
@@ -32,34 +69,54 @@ pub fn evolve(workflow: &mut Workflow, event: &Event) {
         }
         Fact::AgentChosen(decision) => chosen(workflow, decision),
         Fact::StepAssigned(assigned) => assign(workflow, assigned, event.at),
-        Fact::StepAccepted { step_id, done_by } => {
+        Fact::StepAccepted { step_id, done_by, quiet_by } => {
             if let Some(step) = step_mut(workflow, step_id) {
-                step.status = StepStatus::Accepted { done_by: *done_by };
+                step.status = StepStatus::Accepted { done_by: *done_by, quiet_by: *quiet_by };
                 step.progress_at = Some(event.at);
             }
         }
-        Fact::StepProgressed { step_id, done_by, .. } => {
-            if let Some(step) = step_mut(workflow, step_id) {
-                step.status = StepStatus::Accepted { done_by: *done_by };
+        Fact::StepProgressed { step_id, quiet_by, .. } => {
+            if let Some(step) = step_mut(workflow, step_id)
+                && let StepStatus::Accepted { done_by, .. } = step.status
+            {
+                step.status = StepStatus::Accepted { done_by, quiet_by: *quiet_by };
                 step.progress_at = Some(event.at);
             }
         }
         Fact::StepSucceeded { step_id, output, usage } => {
-            close(workflow, step_id, StepStatus::Succeeded, Some(output), Some(event.at), *usage);
+            close(workflow, step_id, StepStatus::Succeeded, event.at, *usage);
+            if let Some(step) = step_mut(workflow, step_id) {
+                step.output = Some(output.clone());
+            }
         }
-        Fact::StepFailed { step_id, usage, .. }
-        | Fact::StepNeedsInput { step_id, usage, .. }
-        | Fact::OutputRejected { step_id, usage, .. } => {
-            close(workflow, step_id, StepStatus::Failed, None, Some(event.at), *usage);
+        Fact::StepFailed { step_id, usage, .. } | Fact::OutputRejected { step_id, usage, .. } => {
+            failed(workflow, step_id, event.at, *usage);
         }
-        Fact::StepTimedOut { step_id, .. } => {
-            close(workflow, step_id, StepStatus::Failed, None, Some(event.at), Usage::default());
+        Fact::StepTimedOut { step_id, .. } => failed(workflow, step_id, event.at, Usage::default()),
+        Fact::StepNeedsInput { step_id, usage, .. } => {
+            close(workflow, step_id, StepStatus::NeedsInput, event.at, *usage);
+            if let Some(step) = step_mut(workflow, step_id) {
+                step.ended_at = None;
+            }
         }
         Fact::StepDeclined { step_id, usage, .. } => {
-            close(workflow, step_id, StepStatus::Choosing, None, None, *usage);
+            let status = if workflow.is_held_back() { StepStatus::Waiting } else { StepStatus::Choosing };
+            close(workflow, step_id, status, event.at, *usage);
             if let Some(step) = step_mut(workflow, step_id) {
-                step.declined_by.push(step.agent_name.to_string());
+                step.ended_at = None;
+                let agent_name = Arc::clone(&step.agent_name);
+                let trouble = step.trouble_mut();
+                trouble.declined_by.push(agent_name);
+                trouble.next = None;
             }
+        }
+        Fact::CommandApplied(command) => applied(workflow, command, event.at),
+        Fact::CommandRefused { command, .. } => {
+            workflow.held.retain(|held| held.command != *command);
+            remember(workflow, command);
+        }
+        Fact::CommandHeld { command, until } => {
+            workflow.held.push(HeldCommand { command: Arc::clone(command), until: *until });
         }
         Fact::TaskEnded(end) => ended(workflow, end.outcome, event.at),
     }
@@ -69,6 +126,43 @@ fn step_mut<'a>(workflow: &'a mut Workflow, id: &str) -> Option<&'a mut Step> {
     workflow.steps.iter_mut().find(|step| &*step.id == id)
 }
 
+fn step_or_new<'a>(workflow: &'a mut Workflow, id: &Arc<str>) -> &'a mut Step {
+    let place = workflow.steps.iter().position(|step| step.id == *id).unwrap_or_else(|| {
+        workflow.steps.push(Step::new(Arc::clone(id), StepStatus::Choosing));
+        workflow.steps.len() - 1
+    });
+    &mut workflow.steps[place]
+}
+
+fn status(workflow: &mut Workflow, step_id: &str, status: StepStatus) {
+    if let Some(step) = step_mut(workflow, step_id) {
+        step.status = status;
+    }
+}
+
+fn spend(workflow: &mut Workflow, attempts: &[Attempt]) {
+    for attempt in attempts {
+        workflow.used.usage = workflow.used.usage.plus(attempt.usage);
+    }
+}
+
+/// Steps that succeeded under an earlier plan stay, whether the new one names them or not: their outputs may be needed.
+fn plan(workflow: &mut Workflow, acceptance: &PlanAcceptance) {
+    workflow.planning = None;
+    spend(workflow, &acceptance.attempts);
+    workflow.replans += u32::from(workflow.plan.is_some());
+    workflow.plan = Some(Arc::clone(&acceptance.plan));
+    workflow.choices.clear();
+    let mut before = std::mem::take(&mut workflow.steps);
+    for planned in acceptance.plan.iter() {
+        let kept = before.iter().position(|step| *step.id == *planned.step_id);
+        workflow.steps.push(match kept {
+            Some(place) => before.swap_remove(place),
+            None => Step::new(planned.step_id.as_str().into(), StepStatus::Waiting),
+        });
+    }
+}
+
 fn open(workflow: &mut Workflow, step_id: &Arc<str>, question: u32, state: ChoiceState) {
     workflow.last_question = workflow.last_question.max(question);
     workflow.choices.retain(|choice| choice.step_id != *step_id);
@@ -76,9 +170,7 @@ fn open(workflow: &mut Workflow, step_id: &Arc<str>, question: u32, state: Choic
 }
 
 fn chosen(workflow: &mut Workflow, decision: &Decision) {
-    for attempt in &decision.attempts {
-        workflow.used.usage = workflow.used.usage.plus(attempt.usage);
-    }
+    spend(workflow, &decision.attempts);
     match decision.settled.choice {
         Choice::None => {
             let eligible = decision.settled.eligible.clone().into();
@@ -93,60 +185,129 @@ fn chosen(workflow: &mut Workflow, decision: &Decision) {
 
 fn assign(workflow: &mut Workflow, assigned: &Assigned, at: Timestamp) {
     workflow.used.attempts += 1;
-    let status = StepStatus::Assigned { accept_by: assigned.accept_by };
-    let agent_name: Arc<str> = assigned.chosen.agent_name.as_str().into();
-    let agent_version: Arc<str> = assigned.chosen.version.as_str().into();
-    if let Some(step) = step_mut(workflow, &assigned.step_id) {
-        step.status = status;
-        step.agent_name = agent_name;
-        step.agent_version = agent_version;
-        step.attempt = assigned.attempt;
-        step.by_contract = assigned.by_contract;
-        step.assigned_at = at;
-        step.progress_at = None;
-        step.ended_at = None;
-        return;
+    let step = step_or_new(workflow, &assigned.step_id);
+    let is_new = step.attempt == 0;
+    step.status = StepStatus::Assigned { accept_by: assigned.accept_by };
+    step.agent_name = assigned.chosen.agent_name.as_str().into();
+    step.agent_version = assigned.chosen.version.as_str().into();
+    step.attempt = assigned.attempt;
+    step.by_contract = assigned.by_contract;
+    step.assigned_at = at;
+    step.progress_at = None;
+    step.ended_at = None;
+    if let Some(trouble) = &mut step.trouble {
+        trouble.next = None;
     }
-    workflow.used.hops += 1;
-    workflow.steps.push(Step {
-        id: Arc::clone(&assigned.step_id),
-        status,
-        agent_name,
-        agent_version,
-        attempt: assigned.attempt,
-        by_contract: assigned.by_contract,
-        declined_by: Vec::new(),
-        assigned_at: at,
-        progress_at: None,
-        ended_at: None,
-        output: None,
-    });
+    workflow.used.hops += u32::from(is_new);
 }
 
-fn close(
-    workflow: &mut Workflow,
-    step_id: &str,
-    status: StepStatus,
-    output: Option<&Payload>,
-    ended_at: Option<Timestamp>,
-    usage: Usage,
-) {
+fn close(workflow: &mut Workflow, step_id: &str, status: StepStatus, at: Timestamp, usage: Usage) {
     workflow.used.usage = workflow.used.usage.plus(usage);
     if let Some(step) = step_mut(workflow, step_id) {
         step.status = status;
-        step.output = output.cloned();
-        step.ended_at = ended_at;
+        step.ended_at = Some(at);
+    }
+}
+
+fn failed(workflow: &mut Workflow, step_id: &str, at: Timestamp, usage: Usage) {
+    close(workflow, step_id, StepStatus::Failed, at, usage);
+    if let Some(step) = step_mut(workflow, step_id) {
+        let agent_name = Arc::clone(&step.agent_name);
+        let trouble = step.trouble_mut();
+        trouble.failures += 1;
+        if !agent_name.is_empty() && !trouble.failed_by.contains(&agent_name) {
+            trouble.failed_by.push(agent_name);
+        }
+    }
+}
+
+fn remember(workflow: &mut Workflow, command: &Command) {
+    if let Some(id) = &command.id {
+        if workflow.commands.len() >= COMMANDS_KEPT {
+            workflow.commands.remove(0);
+        }
+        workflow.commands.push(id.as_str().into());
+    }
+}
+
+/// What a command changes at once; what follows from that are further facts.
+fn applied(workflow: &mut Workflow, command: &Arc<Command>, at: Timestamp) {
+    workflow.held.retain(|held| held.command != *command);
+    remember(workflow, command);
+    let step_id = command.step_id.as_deref();
+    match command.kind {
+        // The end is a fact of its own.
+        CommandKind::Cancel | CommandKind::Reject => {}
+        CommandKind::Pause => pause(workflow),
+        CommandKind::Resume => workflow.paused = false,
+        CommandKind::Retry => retry(workflow, at),
+        CommandKind::Approve => match step_id.and_then(|id| step_mut(workflow, id)) {
+            Some(step) => {
+                step.status = StepStatus::Waiting;
+                step.ended_at = None;
+                step.trouble_mut().approved = true;
+            }
+            None => workflow.unapproved = false,
+        },
+        CommandKind::Answer => {
+            if let Some(step) = step_id.and_then(|id| step_mut(workflow, id)) {
+                step.status = StepStatus::Waiting;
+                let agent_name = Arc::clone(&step.agent_name);
+                let trouble = step.trouble_mut();
+                trouble.answer.clone_from(&command.value);
+                trouble.next = Some(NextAgent::Again(agent_name));
+            }
+        }
+        CommandKind::Reassign => {
+            let Some(step_id) = step_id else { return };
+            workflow.choices.retain(|choice| *choice.step_id != *step_id);
+            let step = step_or_new(workflow, &step_id.into());
+            let had = step.status.is_assigned().then(|| Arc::clone(&step.agent_name));
+            step.status = StepStatus::Waiting;
+            step.ended_at = None;
+            let trouble = step.trouble_mut();
+            if let Some(had) = had {
+                trouble.failed_by.push(had);
+            }
+            trouble.next = command.agent_name.as_deref().map(|name| NextAgent::Named(name.into()));
+        }
+    }
+}
+
+/// Questions are dropped: they are put anew, under new numbers, when the task goes on.
+fn pause(workflow: &mut Workflow) {
+    workflow.paused = true;
+    workflow.choices.clear();
+    workflow.planning = None;
+    for step in workflow.steps.iter_mut().filter(|step| step.status == StepStatus::Choosing) {
+        step.status = StepStatus::Waiting;
+    }
+}
+
+/// What succeeded stays; all else begins anew, with budgets for hops and attempts of its own.
+fn retry(workflow: &mut Workflow, at: Timestamp) {
+    let lasted = workflow.deadline.since(workflow.submitted_at).max(0);
+    workflow.phase = Phase::Live;
+    workflow.run += 1;
+    workflow.paused = false;
+    workflow.deadline = workflow.deadline.max(at.plus(lasted));
+    workflow.used.hops = 0;
+    workflow.used.attempts = 0;
+    for step in workflow.steps.iter_mut().filter(|step| step.status != StepStatus::Succeeded) {
+        step.status = StepStatus::Waiting;
+        step.ended_at = None;
+        step.trouble = None;
     }
 }
 
 fn ended(workflow: &mut Workflow, outcome: Outcome, at: Timestamp) {
     workflow.phase = Phase::Ended { outcome, at };
     workflow.choices.clear();
-    for step in &mut workflow.steps {
+    workflow.planning = None;
+    for step in workflow.steps.iter_mut().filter(|step| !step.status.is_over()) {
         // What was still with an agent ends with its task; a late report on it changes nothing.
-        if matches!(step.status, StepStatus::Choosing | StepStatus::Assigned { .. } | StepStatus::Accepted { .. }) {
-            step.status = StepStatus::Failed;
-            step.ended_at = Some(at);
-        }
+        let begun = step.attempt > 0;
+        step.status = if begun { StepStatus::Failed } else { StepStatus::Skipped };
+        step.ended_at = Some(at);
     }
 }

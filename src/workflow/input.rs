@@ -1,4 +1,4 @@
-use super::{Answer, ContentHash, Position, Report, Task, Timer, Timestamp};
+use super::{Answer, Command, ContentHash, PlanAnswer, Position, Report, Task, Timer, Timestamp};
 use std::sync::Arc;
 
 /// Everything that can happen to a workflow, from every source.
@@ -15,6 +15,13 @@ pub enum Input {
         question: u32,
         answer: Arc<Answer>,
     },
+    /// The LLM's last word on a plan.
+    Planned {
+        question: u32,
+        answer: Arc<PlanAnswer>,
+    },
+    /// A person's word.
+    Commanded(Arc<Command>),
     TimerFired(Timer),
     /// The eligible agents changed: a step that waits may be asked about again.
     Admitted {

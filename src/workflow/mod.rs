@@ -21,6 +21,8 @@ mod event;
 mod evolve;
 mod input;
 mod payload;
+mod plan;
+mod policy;
 mod reason;
 mod report;
 mod state;
@@ -32,16 +34,21 @@ mod world;
 pub use assignment_id::AssignmentId;
 pub use command::{Command, CommandKind};
 pub use decide::{Rejection, decide, decided, waiting};
-pub use decision::{Answer, Attempt, Candidate, Choice, Choosing, Chosen, Said, Settled, SettledBy, Verdict};
+pub use decision::{Answer, Attempt, Candidate, Choice, Choosing, Chosen, Pinned, PlanAnswer, Said, Settled, SettledBy, Verdict};
 pub use effect::{Effect, Timer, TimerKind, outstanding};
-pub use event::{Acceptance, Assigned, Decision, Event, Fact, TaskEnd};
+pub use event::{Acceptance, ApprovalReason, Assigned, Decision, Event, Fact, PlanAcceptance, PlanRejection, TaskEnd};
 pub use evolve::evolve;
 pub use input::{Input, Submission};
 pub use payload::Payload;
+pub use plan::faults as plan_faults;
+pub use policy::{Prefer, RetryRule, RetryRules};
 pub use reason::Reason;
 pub use report::{ErrorClass, Report, ReportError, ReportStatus, Usage};
-pub use state::{ChoiceState, ContentHash, OpenChoice, Outcome, Phase, Position, Step, StepStatus, Used, Workflow};
+pub use state::{
+    ChoiceState, ContentHash, HeldCommand, NextAgent, OpenChoice, Outcome, Phase, Planning, Position, Step, StepStatus,
+    Trouble, Used, Workflow,
+};
 pub use task::{Limits, Mode, OnStepFailure, PlannedStep, Task};
 pub use timestamp::Timestamp;
 pub use withdrawn::{Withdrawn, withdrawn};
-pub use world::{Rules, World};
+pub use world::{AgentTraits, PlanFallback, Rules, World};

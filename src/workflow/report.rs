@@ -54,6 +54,17 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    pub const ALL: [Self; 8] = [
+        Self::Transient,
+        Self::RateLimited,
+        Self::Timeout,
+        Self::InvalidOutput,
+        Self::Contract,
+        Self::Auth,
+        Self::Permanent,
+        Self::Cancelled,
+    ];
+
     /// The symbol on the wire.
     #[must_use]
     pub fn symbol(self) -> &'static str {

@@ -1,6 +1,6 @@
 //! What is known of one task. Everything here is in the snapshot; nothing else decides.
 
-use super::{Payload, Task, Timestamp, Usage};
+use super::{Command, Payload, PlannedStep, Task, Timestamp, Usage};
 use std::fmt;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl fmt::Display for Position {
 /// Of the decoded fields of a task but `submittedAt`: the same id with another hash is another task.
 pub type ContentHash = [u8; 16];
 
-/// One task's workflow: a plan that, for a route, grows by one step per decision.
+/// One task's workflow: a plan of steps, or a route, which is a plan that grows by one step per decision.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Workflow {
     pub phase: Phase,
@@ -38,9 +38,46 @@ pub struct Workflow {
     pub last_fact: u64,
     pub last_at: Timestamp,
     pub used: Used,
+    /// 1, and one more with every RETRY of the task.
+    pub run: u32,
+    /// Nothing is begun before; none once it has begun.
+    pub begins_at: Option<Timestamp>,
+    /// Nothing is begun until a person approves of the task.
+    pub unapproved: bool,
+    /// Nothing further is begun until a person says RESUME.
+    pub paused: bool,
+    /// None of a route.
+    pub plan: Option<Arc<[PlannedStep]>>,
+    /// A plan is being written.
+    pub planning: Option<Planning>,
+    /// Plans that were written after the first.
+    pub replans: u32,
     /// Steps whose agent is still to be chosen.
     pub choices: Vec<OpenChoice>,
     pub steps: Vec<Step>,
+    /// Ids of the latest commands, so that one said twice counts once.
+    pub commands: Vec<Arc<str>>,
+    /// Commands that came before their task, as topics overtake each other.
+    pub held: Vec<HeldCommand>,
+}
+
+/// A plan that the LLM is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planning {
+    pub question: u32,
+    /// 1, and 2 for the repair.
+    pub tries: u32,
+    /// What was wrong with the plan before.
+    pub faults: Arc<[String]>,
+    pub deadline: Timestamp,
+}
+
+/// A command that waits for its task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldCommand {
+    pub command: Arc<Command>,
+    /// When it is refused if the task has not come.
+    pub until: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +94,10 @@ pub enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Succeeded,
+    /// Some steps of a plan succeeded, others failed or were skipped.
+    Partial,
     Failed,
+    Cancelled,
     Expired,
 }
 
@@ -67,7 +107,9 @@ impl Outcome {
     pub fn symbol(self) -> &'static str {
         match self {
             Self::Succeeded => "SUCCEEDED",
+            Self::Partial => "PARTIAL",
             Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
             Self::Expired => "EXPIRED",
         }
     }
@@ -102,33 +144,122 @@ pub enum ChoiceState {
 pub struct Step {
     pub id: Arc<str>,
     pub status: StepStatus,
+    /// Empty until one is chosen.
     pub agent_name: Arc<str>,
     pub agent_version: Arc<str>,
+    /// How often the step was assigned.
     pub attempt: u32,
     /// Picked because its contract fits: by contract an agent is picked at most once per route.
     pub by_contract: bool,
-    /// Agents that gave this step back.
-    pub declined_by: Vec<String>,
     pub assigned_at: Timestamp,
     pub progress_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
     pub output: Option<Payload>,
+    /// What went another way than it should; none of most steps.
+    pub trouble: Option<Box<Trouble>>,
+}
+
+/// What a step carries from its earlier attempts into the next one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trouble {
+    /// Agents that gave this step back.
+    pub declined_by: Vec<Arc<str>>,
+    /// Agents whose attempts failed: others come first.
+    pub failed_by: Vec<Arc<str>>,
+    /// Failed attempts in this run.
+    pub failures: u32,
+    /// Who gets the next attempt.
+    pub next: Option<NextAgent>,
+    /// Why the last attempt was not accepted, for whoever makes the next.
+    pub feedback: Option<Arc<str>>,
+    /// What a person answered.
+    pub answer: Option<Payload>,
+    /// A person has approved of the step.
+    pub approved: bool,
+}
+
+/// An agent that is to get the next attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextAgent {
+    /// A person named it.
+    Named(Arc<str>),
+    /// It had the last attempt and knows what it is about.
+    Again(Arc<str>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepStatus {
-    /// Given back: another agent is being chosen.
+    /// For the steps it depends on, or for the task to go on.
+    Waiting,
+    /// An agent is being chosen.
     Choosing,
+    /// For the next attempt.
+    Delayed {
+        until: Timestamp,
+    },
+    /// For a person's APPROVE.
+    NeedsApproval,
+    /// For a person's ANSWER.
+    NeedsInput,
     /// With the agent's topic; a full queue is no failure of the agent, so this wait is its own.
     Assigned {
         accept_by: Timestamp,
     },
     /// The agent works on it.
     Accepted {
+        /// The end of the attempt.
         done_by: Timestamp,
+        /// The agent's next word; each word moves it.
+        quiet_by: Timestamp,
     },
     Succeeded,
     Failed,
+    /// What it depends on failed.
+    Skipped,
+}
+
+impl StepStatus {
+    /// Whether nothing follows any more.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Skipped)
+    }
+
+    /// Whether an agent has it.
+    #[must_use]
+    pub fn is_assigned(self) -> bool {
+        matches!(self, Self::Assigned { .. } | Self::Accepted { .. })
+    }
+}
+
+impl Step {
+    /// A step that nobody has worked on.
+    #[must_use]
+    pub fn new(id: Arc<str>, status: StepStatus) -> Self {
+        Self {
+            id,
+            status,
+            agent_name: Arc::default(),
+            agent_version: Arc::default(),
+            attempt: 0,
+            by_contract: false,
+            assigned_at: Timestamp(0),
+            progress_at: None,
+            ended_at: None,
+            output: None,
+            trouble: None,
+        }
+    }
+
+    /// Where its troubles are kept.
+    pub(super) fn trouble_mut(&mut self) -> &mut Trouble {
+        self.trouble.get_or_insert_default()
+    }
+
+    #[must_use]
+    pub fn is_approved(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.approved)
+    }
 }
 
 impl Workflow {
@@ -146,6 +277,66 @@ impl Workflow {
     #[must_use]
     pub fn last_output(&self) -> Option<(&Payload, &Arc<str>)> {
         self.steps.iter().rev().find_map(|step| step.output.as_ref().map(|output| (output, &step.agent_name)))
+    }
+
+    /// The plan's word on a step; none in a route.
+    #[must_use]
+    pub fn planned(&self, id: &str) -> Option<&PlannedStep> {
+        self.plan.as_ref()?.iter().find(|step| step.step_id == id)
+    }
+
+    /// What the step's agent gets, and whose output it is if it is one's: the step's own input, else what it depends on
+    /// (of several an object by step), else the task's input; in a route the last output, else the task's input.
+    #[must_use]
+    pub fn input_of(&self, id: &str) -> (Option<Payload>, Option<Arc<str>>) {
+        let task_input = || self.task.as_ref().and_then(|task| task.input.clone());
+        let Some(planned) = self.planned(id) else {
+            let before = self.steps.iter().rev().filter(|step| &*step.id != id);
+            let last = before.filter_map(|step| step.output.as_ref().map(|output| (output, step))).next();
+            return match last {
+                Some((output, step)) => (Some(output.clone()), Some(Arc::clone(&step.agent_name))),
+                None => (task_input(), None),
+            };
+        };
+        if let Some(input) = &planned.input {
+            return (Some(input.clone()), None);
+        }
+        let done = |id: &String| self.step(id).and_then(|step| Some((step, step.output.as_ref()?)));
+        match planned.depends_on.as_slice() {
+            [] => (task_input(), None),
+            [one] => match done(one) {
+                Some((step, output)) => (Some(output.clone()), Some(Arc::clone(&step.agent_name))),
+                None => (task_input(), None),
+            },
+            several => {
+                let done = several.iter().filter_map(done);
+                let outputs = done.map(|(step, output)| (step.id.to_string(), output.value()));
+                (Some(Payload::from(serde_json::Value::Object(outputs.collect()).to_string())), None)
+            }
+        }
+    }
+
+    /// What comes of the task: the last output of a route; of a plan its only leaf's, of several leaves an object by
+    /// step.
+    #[must_use]
+    pub fn result(&self) -> Option<Payload> {
+        let Some(plan) = &self.plan else { return self.last_output().map(|(output, _)| output.clone()) };
+        let needed: std::collections::BTreeSet<&str> =
+            plan.iter().flat_map(|step| step.depends_on.iter().map(String::as_str)).collect();
+        let leaves: Vec<&PlannedStep> = plan.iter().filter(|step| !needed.contains(step.step_id.as_str())).collect();
+        let output = |step: &PlannedStep| self.step(&step.step_id).and_then(|step| step.output.clone());
+        if let [leaf] = leaves.as_slice() {
+            return output(leaf);
+        }
+        let outputs = leaves.iter().filter_map(|step| Some((step.step_id.clone(), output(step)?.value())));
+        let outputs: serde_json::Map<String, serde_json::Value> = outputs.collect();
+        (!outputs.is_empty()).then(|| Payload::from(serde_json::Value::Object(outputs).to_string()))
+    }
+
+    /// Whether nothing new may be begun now.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        self.paused || self.unapproved || self.begins_at.is_some()
     }
 
     /// Bytes of all payloads kept: the task's input and the steps' outputs.

@@ -1,5 +1,6 @@
 use super::{Payload, Timestamp};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a user submitted, decoded and checked in form; never changed afterwards.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +16,7 @@ pub struct Task {
     pub priority: u8,
     pub deadline: Option<Timestamp>,
     pub not_before: Option<Timestamp>,
-    pub plan: Option<Vec<PlannedStep>>,
+    pub plan: Option<Arc<[PlannedStep]>>,
     pub mode: Mode,
     /// Names of the agents allowed; empty = all.
     pub agents: Vec<String>,
@@ -75,8 +76,8 @@ pub enum OnStepFailure {
     Continue,
 }
 
-/// One step of a plan that came with the task.
-#[derive(Clone, Debug, PartialEq)]
+/// One step of a plan, as it was written.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PlannedStep {
     pub step_id: String,
     pub objective: String,

@@ -1,6 +1,6 @@
 //! Assignments that were open and are no longer wanted. Read off the facts alone: staged again they are the same.
 
-use super::{Event, Fact, StepStatus, TimerKind, Timestamp, Workflow};
+use super::{CommandKind, Event, Fact, TimerKind, Timestamp, Workflow};
 use std::sync::Arc;
 
 /// Whoever works on this assignment may stop: no report on it counts any more.
@@ -18,15 +18,18 @@ pub struct Withdrawn {
 /// agent settled itself, by whatever last word, is not among them.
 #[must_use]
 pub fn withdrawn(before: &Workflow, events: &[Event]) -> Vec<Withdrawn> {
-    let withdraws = |event: &Event| matches!(event.fact, Fact::StepTimedOut { .. } | Fact::TaskEnded(_));
+    let withdraws = |event: &Event| match &event.fact {
+        Fact::StepTimedOut { .. } | Fact::TaskEnded(_) | Fact::PlanAccepted(_) => true,
+        Fact::CommandApplied(command) => command.kind == CommandKind::Reassign,
+        _ => false,
+    };
     if !events.iter().any(withdraws) {
         return Vec::new();
     }
-    let is_open = |status| matches!(status, StepStatus::Assigned { .. } | StepStatus::Accepted { .. });
     let mut open: Vec<(Arc<str>, Arc<str>, u32)> = before
         .steps
         .iter()
-        .filter(|step| is_open(step.status))
+        .filter(|step| step.status.is_assigned())
         .map(|step| (Arc::clone(&step.id), Arc::clone(&step.agent_name), step.attempt))
         .collect();
     let mut found = Vec::new();
@@ -51,7 +54,30 @@ pub fn withdrawn(before: &Workflow, events: &[Event]) -> Vec<Withdrawn> {
                 }
             }
             Fact::TaskEnded(end) => open.drain(..).for_each(|one| withdraw(one, &end.reason)),
+            Fact::CommandApplied(command) if command.kind == CommandKind::Reassign => {
+                let place = open.iter().position(|(id, ..)| Some(&**id) == command.step_id.as_deref());
+                if let Some(place) = place {
+                    withdraw(open.remove(place), "reassigned");
+                }
+            }
+            Fact::PlanAccepted(acceptance) => {
+                let kept = |id: &str| acceptance.plan.iter().any(|step| step.step_id == id);
+                let (stay, gone) = open.drain(..).partition(|(id, ..)| kept(id));
+                open = stay;
+                let gone: Vec<_> = gone;
+                gone.into_iter().for_each(|one| withdraw(one, "replanned"));
+            }
             Fact::TaskAccepted(_)
+            | Fact::TaskBegun
+            | Fact::PlanAsked { .. }
+            | Fact::PlanRejected(_)
+            | Fact::StepReady { .. }
+            | Fact::StepSkipped { .. }
+            | Fact::ApprovalRequested { .. }
+            | Fact::RetryScheduled { .. }
+            | Fact::CommandApplied(_)
+            | Fact::CommandRefused { .. }
+            | Fact::CommandHeld { .. }
             | Fact::AgentAsked { .. }
             | Fact::AgentChosen(_)
             | Fact::StepAccepted { .. }
@@ -65,6 +91,7 @@ fn overdue(timer: &TimerKind) -> &'static str {
     match timer {
         TimerKind::AcceptBy { .. } => "accept_timeout",
         TimerKind::DoneBy { .. } => "assignment_timeout",
-        TimerKind::TaskDeadline => "deadline",
+        TimerKind::QuietBy { .. } => "inactivity_timeout",
+        TimerKind::TaskDeadline | TimerKind::NotBefore | TimerKind::CommandHeld | TimerKind::RetryAt { .. } => "deadline",
     }
 }

@@ -1,4 +1,4 @@
-use super::{Answer, Choosing, Settled, Verdict};
+use super::{Answer, Choosing, Payload, RetryRules, Settled, Verdict};
 
 /// The read-only view of registry and rules at one moment.
 ///
@@ -15,21 +15,73 @@ pub trait World {
     /// Names of the agents eligible now, sorted.
     fn eligible(&self, choosing: &Choosing<'_>) -> Vec<String>;
 
-    /// Whether the agent declares its output `application/json`.
-    fn output_is_json(&self, agent_name: &str) -> bool;
+    /// What is known of a registered agent; none if it is not registered.
+    fn agent(&self, agent_name: &str) -> Option<AgentTraits>;
+
+    /// Whether a registered agent has the capability.
+    fn has_capability(&self, capability: &str) -> bool;
+
+    /// Why the output is not what the agent declares, or not what the step's own contract asks for.
+    fn output_fault(&self, agent_name: &str, contract: Option<&str>, output: &Payload) -> Option<String>;
+}
+
+/// What follows depend on of an agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentTraits {
+    /// Whether work of which nobody knows how far it came may be repeated.
+    pub idempotent: bool,
+    /// Whether a person approves of each step it gets.
+    pub require_approval: bool,
+    /// The labels it takes and gives, where its contracts are labels.
+    pub takes: Option<String>,
+    pub gives: Option<String>,
 }
 
 /// Limits in force, each named as in the configuration; times in milliseconds, sizes in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     pub default_deadline: i64,
     pub max_hops: u32,
+    /// Assignments of one task.
+    pub max_attempts: u32,
+    /// Tokens and cost of one task; none = no limit.
+    pub max_tokens: Option<i64>,
+    pub max_cost_micros: Option<i64>,
+    /// How often in a route one agent may get the same input.
+    pub max_repeats: u32,
     pub accept_timeout: i64,
     pub assignment_timeout: i64,
+    pub inactivity_timeout: i64,
     /// Of one whole decision by the LLM.
     pub llm_budget: i64,
+    /// Of one plan by the LLM.
+    pub plan_budget: i64,
     /// A PROGRESS report is kept at most this often.
     pub progress_interval: i64,
+    /// How long a command waits for its task.
+    pub command_patience: i64,
     /// Of all payloads of one workflow.
     pub workflow_bytes: usize,
+    pub retry: RetryRules,
+    /// Whether a task in mode AUTO without a plan has one written.
+    pub auto_plans: bool,
+    /// Whether there is an LLM to write plans.
+    pub can_plan: bool,
+    pub max_steps: usize,
+    /// Steps that depend on one step.
+    pub max_fan_out: usize,
+    /// Steps on the longest way through a plan.
+    pub max_depth: usize,
+    pub max_replans: u32,
+    pub plan_fallback: PlanFallback,
+}
+
+/// What is done where no plan could be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlanFallback {
+    /// One step with the task's objective.
+    #[default]
+    Step,
+    Route,
+    Fail,
 }

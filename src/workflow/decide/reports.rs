@@ -1,10 +1,11 @@
 //! Agents' reports: which count, and what follows from those that do.
 
 use super::super::{
-    AssignmentId, ErrorClass, Fact, Outcome, Payload, Phase, Report, ReportStatus, Step, StepStatus, Usage, Workflow,
-    World,
+    AssignmentId, ErrorClass, Fact, Outcome, Payload, Phase, Report, ReportStatus, Step, StepStatus, Timestamp, Usage,
+    Workflow, World,
 };
-use super::{Facts, Rejection, routing};
+use super::failures::{self, Failure};
+use super::{Facts, Rejection, advance, routing};
 use std::sync::Arc;
 
 pub(super) fn reported(
@@ -20,19 +21,23 @@ pub(super) fn reported(
         ReportStatus::Accepted => accepted(facts, &step_id, status, world)?,
         ReportStatus::Progress => progressed(facts, &step_id, status, report, world)?,
         ReportStatus::Succeeded => succeeded(facts, &step_id, report, too_large, usage, world),
-        ReportStatus::Failed => failed(facts, step_id, report, usage),
+        ReportStatus::Failed => failed(facts, &step_id, report, usage, world),
         ReportStatus::Declined => {
             facts.add(Fact::StepDeclined { step_id: Arc::clone(&step_id), message: report.message.clone(), usage });
-            routing::choose(facts, &step_id, world);
+            go_on(facts, &step_id, world);
         }
         ReportStatus::InputRequired => {
-            let message = report.message.clone();
-            let told = message.clone().unwrap_or_else(|| "a person must answer".to_owned());
-            facts.add(Fact::StepNeedsInput { step_id, message, usage });
-            facts.end(Outcome::Failed, "input_required", told);
+            facts.add(Fact::StepNeedsInput { step_id, message: report.message.clone(), usage });
         }
     }
     Ok(())
+}
+
+/// Another agent is chosen, now or when the task goes on.
+fn go_on(facts: &mut Facts<'_>, step_id: &Arc<str>, world: &dyn World) {
+    if !facts.workflow().is_held_back() {
+        routing::choose(facts, step_id, world);
+    }
 }
 
 /// The step a report is about, if the report counts now.
@@ -59,7 +64,12 @@ fn subject<'w>(workflow: &'w Workflow, report: &Report) -> Result<&'w Step, Reje
         });
     }
     let Some(step) = workflow.step(id.step_id) else {
-        return Err(impossible("the task has no such step"));
+        let replanned = workflow.replans > 0;
+        return Err(if replanned {
+            Rejection::Stale("the step is not in the plan any more")
+        } else {
+            impossible("the task has no such step")
+        });
     };
     if id.attempt == 0 || id.attempt > step.attempt {
         return Err(impossible("the step has no such attempt"));
@@ -71,10 +81,8 @@ fn subject<'w>(workflow: &'w Workflow, report: &Report) -> Result<&'w Step, Reje
         return Err(impossible(&format!("it is {:?}'s, not {:?}'s", step.agent_name, report.agent_name)));
     }
     match step.status {
-        StepStatus::Assigned { .. } | StepStatus::Accepted { .. } => Ok(step),
-        StepStatus::Choosing | StepStatus::Succeeded | StepStatus::Failed => {
-            Err(Rejection::Stale("the assignment has ended"))
-        }
+        status if status.is_assigned() => Ok(step),
+        _ => Err(Rejection::Stale("the assignment has ended")),
     }
 }
 
@@ -82,9 +90,15 @@ fn accepted(facts: &mut Facts<'_>, step_id: &Arc<str>, status: StepStatus, world
     if matches!(status, StepStatus::Accepted { .. }) {
         return Err(Rejection::Stale("the assignment is accepted already"));
     }
-    let done_by = facts.now.plus(world.rules().assignment_timeout);
-    facts.add(Fact::StepAccepted { step_id: Arc::clone(step_id), done_by });
+    let done_by = facts.now.plus(routing::done_within(facts.workflow(), step_id, world.rules()));
+    let quiet_by = next_word(facts, world);
+    facts.add(Fact::StepAccepted { step_id: Arc::clone(step_id), done_by, quiet_by });
     Ok(())
+}
+
+/// When the agent must have said something again.
+fn next_word(facts: &Facts<'_>, world: &dyn World) -> Timestamp {
+    facts.now.plus(world.rules().inactivity_timeout)
 }
 
 /// Whoever reports progress has accepted. Of the rest few are kept: each is a write.
@@ -104,8 +118,8 @@ fn progressed(
         return Err(Rejection::Stale("progress was noted a moment ago"));
     }
     let (progress, message) = (report.progress, report.message.clone());
-    let done_by = facts.now.plus(world.rules().assignment_timeout);
-    facts.add(Fact::StepProgressed { step_id: Arc::clone(step_id), done_by, progress, message });
+    let quiet_by = next_word(facts, world);
+    facts.add(Fact::StepProgressed { step_id: Arc::clone(step_id), quiet_by, progress, message });
     Ok(())
 }
 
@@ -127,21 +141,26 @@ fn succeeded(
     if let Some(detail) = too_large {
         facts.add(Fact::OutputRejected { step_id: Arc::clone(step_id), reason: detail.clone(), usage });
         facts.end(Outcome::Failed, "too_large", detail);
-    } else if world.output_is_json(&report.agent_name) && !output.is_json() {
-        let agent = facts.workflow().step(step_id).map_or("it", |step| &*step.agent_name);
-        let reason = format!("{agent} declares application/json, and its output is not JSON");
-        facts.add(Fact::OutputRejected { step_id: Arc::clone(step_id), reason: reason.clone(), usage });
-        facts.end(Outcome::Failed, ErrorClass::InvalidOutput.symbol(), reason);
-    } else {
-        facts.add(Fact::StepSucceeded { step_id: Arc::clone(step_id), output, usage });
-        routing::next_hop(facts, world);
+        return;
     }
+    let contract = facts.workflow().planned(step_id).and_then(|planned| planned.output_contract.as_deref());
+    if let Some(reason) = world.output_fault(&report.agent_name, contract, &output) {
+        facts.add(Fact::OutputRejected { step_id: Arc::clone(step_id), reason: reason.clone(), usage });
+        let class = ErrorClass::InvalidOutput;
+        let failure = Failure { class, code: class.symbol(), message: reason, retry_after: None };
+        failures::settle(facts, step_id, &failure, world);
+        return;
+    }
+    facts.add(Fact::StepSucceeded { step_id: Arc::clone(step_id), output, usage });
+    advance::advance(facts, world);
 }
 
-fn failed(facts: &mut Facts<'_>, step_id: Arc<str>, report: &Report, usage: Usage) {
-    let class = report.error.as_ref().map_or(ErrorClass::Transient, |error| error.class);
-    let told = report.error.as_ref().map(|error| error.message.clone()).or_else(|| report.message.clone());
+fn failed(facts: &mut Facts<'_>, step_id: &Arc<str>, report: &Report, usage: Usage, world: &dyn World) {
+    let error = report.error.as_ref();
+    let class = error.map_or(ErrorClass::Transient, |error| error.class);
+    let told = error.map(|error| error.message.clone()).or_else(|| report.message.clone());
     let message = told.unwrap_or_else(|| "the agent gave no reason".to_owned());
-    facts.add(Fact::StepFailed { step_id, class, message: message.clone(), usage });
-    facts.end(Outcome::Failed, class.symbol(), message);
+    facts.add(Fact::StepFailed { step_id: Arc::clone(step_id), class, message: message.clone(), usage });
+    let retry_after = error.and_then(|error| error.retry_after_ms);
+    failures::settle(facts, step_id, &Failure { class, code: class.symbol(), message, retry_after }, world);
 }

@@ -1,0 +1,96 @@
+//! Begins whatever can be begun now, and ends the task where nothing is left.
+
+use super::super::{
+    ApprovalReason, Fact, Mode, Outcome, Phase, PlanAcceptance, Step, StepStatus, Task, Workflow, World,
+};
+use super::{Facts, planning, routing};
+use std::sync::Arc;
+
+/// Looks at the whole task; does nothing where it is held back.
+pub(super) fn advance(facts: &mut Facts<'_>, world: &dyn World) {
+    let workflow = facts.workflow();
+    if workflow.phase != Phase::Live || workflow.is_held_back() || workflow.planning.is_some() {
+        return;
+    }
+    if workflow.plan.is_none() && workflow.steps.is_empty() && workflow.choices.is_empty() {
+        begin(facts, world);
+        return;
+    }
+    for step_id in ready(facts.workflow()) {
+        if facts.workflow().phase != Phase::Live {
+            return;
+        }
+        start(facts, &step_id, world);
+    }
+    let workflow = facts.workflow();
+    if workflow.phase != Phase::Live || !workflow.choices.is_empty() || !workflow.steps.iter().all(is_over) {
+        return;
+    }
+    if workflow.plan.is_some() {
+        finish(facts);
+    } else {
+        routing::next_hop(facts, world);
+    }
+}
+
+fn is_over(step: &Step) -> bool {
+    step.status.is_over()
+}
+
+/// The first move: the plan that was given, one to be written, or the first hop of a route.
+fn begin(facts: &mut Facts<'_>, world: &dyn World) {
+    let Some(task) = facts.workflow().task.clone() else { return };
+    let Task { plan, mode, .. } = &*task;
+    let rules = world.rules();
+    match (plan, mode) {
+        (Some(plan), _) => follow(facts, Arc::clone(plan), world),
+        (None, Mode::Plan) => planning::ask(facts, 1, Vec::new(), rules),
+        (None, Mode::Auto) if rules.auto_plans && rules.can_plan => planning::ask(facts, 1, Vec::new(), rules),
+        (None, Mode::Auto | Mode::Route) => routing::next_hop(facts, world),
+    }
+}
+
+fn follow(facts: &mut Facts<'_>, plan: Arc<[super::super::PlannedStep]>, world: &dyn World) {
+    let acceptance = PlanAcceptance { question: None, plan, attempts: Vec::new(), written: false };
+    facts.add(Fact::PlanAccepted(Box::new(acceptance)));
+    advance(facts, world);
+}
+
+/// Steps that wait for nothing any more, in the plan's order.
+fn ready(workflow: &Workflow) -> Vec<Arc<str>> {
+    let succeeded = |id: &String| workflow.step(id).is_some_and(|step| step.status == StepStatus::Succeeded);
+    let free = |(place, step): &(usize, &Step)| {
+        step.status == StepStatus::Waiting
+            && workflow.plan.as_ref().is_none_or(|plan| plan.get(*place).is_some_and(|step| step.depends_on.iter().all(succeeded)))
+    };
+    workflow.steps.iter().enumerate().filter(free).map(|(_, step)| Arc::clone(&step.id)).collect()
+}
+
+fn start(facts: &mut Facts<'_>, step_id: &Arc<str>, world: &dyn World) {
+    facts.add(Fact::StepReady { step_id: Arc::clone(step_id) });
+    let workflow = facts.workflow();
+    let asks = workflow.planned(step_id).is_some_and(|planned| planned.require_approval);
+    if asks && !workflow.step(step_id).is_some_and(Step::is_approved) {
+        let (step_id, reason) = (Arc::clone(step_id), ApprovalReason::Step);
+        facts.add(Fact::ApprovalRequested { step_id, agent_name: None, reason });
+    } else {
+        routing::choose(facts, step_id, world);
+    }
+}
+
+/// A plan all of whose steps are over.
+fn finish(facts: &mut Facts<'_>) {
+    let steps = &facts.workflow().steps;
+    let count = |status: StepStatus| steps.iter().filter(|step| step.status == status).count();
+    let (succeeded, failed, skipped) =
+        (count(StepStatus::Succeeded), count(StepStatus::Failed), count(StepStatus::Skipped));
+    match (succeeded, failed + skipped) {
+        (_, 0) => facts.end(Outcome::Succeeded, "completed", "every step of the plan succeeded"),
+        (0, _) => facts.end(Outcome::Failed, "steps_failed", format!("{failed} steps failed, {skipped} were skipped")),
+        _ => facts.end(
+            Outcome::Partial,
+            "steps_failed",
+            format!("{succeeded} steps succeeded, {failed} failed, {skipped} were skipped"),
+        ),
+    }
+}

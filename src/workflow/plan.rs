@@ -1,0 +1,142 @@
+//! Whether a plan can be followed. All that is wrong with it at once, each fault naming step, value and remedy.
+
+use super::{PlannedStep, World};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Faults told of one plan at most; the rest is counted.
+const MAX_FAULTS: usize = 50;
+
+/// All that is wrong with a plan; nothing if it can be followed.
+#[must_use]
+pub fn faults(plan: &[PlannedStep], world: &dyn World) -> Vec<String> {
+    let mut faults = Vec::new();
+    let rules = world.rules();
+    if plan.is_empty() {
+        faults.push("plan: has no steps; give at least one".to_owned());
+    }
+    if plan.len() > rules.max_steps {
+        let (steps, most) = (plan.len(), rules.max_steps);
+        faults.push(format!("plan: has {steps} steps; {most} are allowed (workflow.max_steps)"));
+    }
+    let places = places(plan, &mut faults);
+    let edges = edges(plan, &places, &mut faults);
+    shape(plan, &edges, world, &mut faults);
+    for (place, step) in plan.iter().enumerate() {
+        served(step, world, &mut faults);
+        for before in &edges[place] {
+            fits(&plan[*before], step, world, &mut faults);
+        }
+    }
+    if faults.len() > MAX_FAULTS {
+        let more = faults.len() - MAX_FAULTS;
+        faults.truncate(MAX_FAULTS);
+        faults.push(format!("and {more} more"));
+    }
+    faults
+}
+
+fn places<'p>(plan: &'p [PlannedStep], faults: &mut Vec<String>) -> BTreeMap<&'p str, usize> {
+    let mut places = BTreeMap::new();
+    for (place, step) in plan.iter().enumerate() {
+        if places.insert(step.step_id.as_str(), place).is_some() {
+            faults.push(format!("step {}: its stepId is used twice; give each step its own", step.step_id));
+        }
+    }
+    places
+}
+
+/// For each step the places of those it depends on, once each.
+fn edges(plan: &[PlannedStep], places: &BTreeMap<&str, usize>, faults: &mut Vec<String>) -> Vec<Vec<usize>> {
+    let mut edges = Vec::with_capacity(plan.len());
+    for step in plan {
+        let mut before = BTreeSet::new();
+        for id in &step.depends_on {
+            match places.get(id.as_str()) {
+                None => faults.push(format!("step {}: depends on {id}, which the plan does not have", step.step_id)),
+                Some(_) if *id == step.step_id => faults.push(format!("step {id}: depends on itself")),
+                Some(place) => {
+                    before.insert(*place);
+                }
+            }
+        }
+        edges.push(before.into_iter().collect());
+    }
+    edges
+}
+
+/// Cycles, the longest way and how much hangs on one step: by taking away, again and again, what depends on nothing.
+fn shape(plan: &[PlannedStep], edges: &[Vec<usize>], world: &dyn World, faults: &mut Vec<String>) {
+    let mut after: Vec<Vec<usize>> = vec![Vec::new(); plan.len()];
+    let mut owed: Vec<usize> = edges.iter().map(Vec::len).collect();
+    for (place, before) in edges.iter().enumerate() {
+        for one in before {
+            after[*one].push(place);
+        }
+    }
+    let mut depth = vec![1; plan.len()];
+    let mut free: Vec<usize> = (0..plan.len()).filter(|place| owed[*place] == 0).collect();
+    let mut taken = 0;
+    while let Some(place) = free.pop() {
+        taken += 1;
+        for next in &after[place] {
+            depth[*next] = depth[*next].max(depth[place] + 1);
+            owed[*next] -= 1;
+            if owed[*next] == 0 {
+                free.push(*next);
+            }
+        }
+    }
+    if taken < plan.len() {
+        let left = (0..plan.len()).filter(|place| owed[*place] > 0).map(|place| plan[place].step_id.as_str());
+        let left: Vec<&str> = left.take(20).collect();
+        faults.push(format!("plan: steps wait for each other in a circle: among {}", left.join(", ")));
+    }
+    let rules = world.rules();
+    let deepest = depth.iter().copied().max().unwrap_or(0);
+    if deepest > rules.max_depth {
+        let most = rules.max_depth;
+        faults.push(format!("plan: its longest way has {deepest} steps; {most} are allowed (workflow.max_depth)"));
+    }
+    for (place, after) in after.iter().enumerate().filter(|(_, after)| after.len() > rules.max_fan_out) {
+        let (id, width, most) = (&plan[place].step_id, after.len(), rules.max_fan_out);
+        faults.push(format!("step {id}: {width} steps depend on it; {most} are allowed (workflow.max_fan_out)"));
+    }
+}
+
+fn served(step: &PlannedStep, world: &dyn World, faults: &mut Vec<String>) {
+    let id = &step.step_id;
+    if let Some(agent) = &step.agent_name
+        && world.agent(agent).is_none()
+    {
+        faults.push(format!("step {id}: agentName {agent:?} is not registered"));
+    }
+    if let Some(capability) = &step.capability
+        && !world.has_capability(capability)
+    {
+        faults.push(format!("step {id}: no registered agent has the capability {capability:?}"));
+    }
+}
+
+/// Whether what `before` gives is what `step` takes, as far as labels say it.
+fn fits(before: &PlannedStep, step: &PlannedStep, world: &dyn World, faults: &mut Vec<String>) {
+    if step.input.is_some() || step.depends_on.len() > 1 {
+        return;
+    }
+    let agent = |step: &PlannedStep| step.agent_name.as_deref().and_then(|name| world.agent(name));
+    let label = |contract: &Option<String>| contract.as_deref().and_then(label_in).map(str::to_owned);
+    let gives = label(&before.output_contract).or_else(|| agent(before).and_then(|agent| agent.gives));
+    let takes = label(&step.input_contract).or_else(|| agent(step).and_then(|agent| agent.takes));
+    if let (Some(gives), Some(takes)) = (gives, takes)
+        && !gives.eq_ignore_ascii_case(&takes)
+    {
+        let (from, to) = (&before.step_id, &step.step_id);
+        faults.push(format!("step {to}: takes {takes:?}, and step {from}, which it depends on, gives {gives:?}"));
+    }
+}
+
+/// The label in a contract that has been looked up already: text starting with `{` is a schema.
+fn label_in(contract: &str) -> Option<&str> {
+    let contract = contract.trim();
+    let says_something = !contract.is_empty() && !contract.eq_ignore_ascii_case("any");
+    (says_something && !contract.starts_with('{')).then_some(contract)
+}
