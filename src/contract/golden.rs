@@ -175,6 +175,20 @@ fn reports_of_other_versions_are_read() {
 }
 
 #[test]
+fn commands_of_other_versions_are_read() {
+    let sample = |command| TaskCommand {
+        command_id: Some("c-1".into()),
+        step_id: Some("1".into()),
+        agent_name: Some("Adder".into()),
+        value: Some("{\"a\":1}".into()),
+        actor: Some("me".into()),
+        reason: Some("r".into()),
+        ..TaskCommand::new("t-1", command)
+    };
+    check(&sample(CommandType::Reassign), &sample(CommandType::Unknown));
+}
+
+#[test]
 fn decisions_of_other_versions_are_read() {
     let sample = RoutingDecision {
         decision_id: "t-1~0-7~q1".into(),
@@ -364,6 +378,7 @@ fn bytes_cut_short_or_with_more_behind_are_no_record() {
     }
     check::<TaskSubmitted>();
     check::<AgentReport>();
+    check::<TaskCommand>();
     check::<AgentDefinition>();
     check::<AgentHeartbeat>();
     check::<Cancellation>();

@@ -2,12 +2,14 @@
 //! that the record is judged where its task lives; then all else, by the draft's `check`.
 
 use super::codec::{Codec, Content, GivenId, RawRecord, Undecided};
+use super::command_draft::CommandDraft;
 use super::headers::arrived_from;
 use super::names::{check_task_id, task_id_of};
 use super::refusal::{Reason, Refusal, quoted};
 use super::report_draft::ReportDraft;
+use super::schema::WireRecord;
 use super::task_draft::TaskDraft;
-use super::{AgentReport, TaskSubmitted};
+use super::{AgentReport, TaskCommand, TaskSubmitted};
 
 /// A record whose task's id is known and well formed.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,15 +59,35 @@ impl Codec {
     ///
     /// No task id can be read, or the schema it was written with is not known yet.
     pub fn decode_report(&self, raw: &RawRecord<'_>) -> Result<Ingress<ReportDraft>, Undecided> {
-        let Content { id, record } = self.content::<AgentReport>(raw.value, Some("taskId"))?;
+        let (task_id, record) = self.of_task(raw, |report: &AgentReport| report.task_id.clone())?;
+        Ok(Ingress { task_id, draft: ReportDraft::new(record) })
+    }
+
+    /// A record of `task-commands`.
+    ///
+    /// # Errors
+    ///
+    /// No task id can be read, or the schema it was written with is not known yet.
+    pub fn decode_command(&self, raw: &RawRecord<'_>) -> Result<Ingress<CommandDraft>, Undecided> {
+        let (task_id, record) = self.of_task(raw, |command: &TaskCommand| command.task_id.clone())?;
+        Ok(Ingress { task_id, draft: CommandDraft::new(record) })
+    }
+
+    /// A record that says which task it is about, and that task's id.
+    fn of_task<T: WireRecord>(
+        &self,
+        raw: &RawRecord<'_>,
+        task_id: impl Fn(&T) -> String,
+    ) -> Result<(String, Result<T, Refusal>), Undecided> {
+        let Content { id, record } = self.content::<T>(raw.value, Some("taskId"))?;
         let (task_id, record) = match (record, id) {
-            (Ok(report), _) => (report.task_id.clone(), Ok(report)),
+            (Ok(record), _) => (task_id(&record), Ok(record)),
             (Err(refusal), GivenId::Text(id)) => (id, Err(refusal)),
             (Err(refusal), GivenId::Absent | GivenId::Unreadable) => return Err(refusal.into()),
         };
         checked_id(&task_id, "taskId")?;
         let record = same_key(&task_id, raw.key.filter(|key| !key.is_empty())).and(record);
-        Ok(Ingress { task_id, draft: ReportDraft::new(record) })
+        Ok((task_id, record))
     }
 }
 
@@ -111,11 +133,13 @@ mod tests {
     const PROTOBUF: u32 = 4;
     const COMPLETION: u32 = 5;
     const MISSING: u32 = 6;
+    const AVRO_COMMAND: u32 = 7;
 
     fn codec() -> Codec {
         let cache = SchemaCache::new();
         cache.insert(AVRO_TASK, WriterSchema::parse("AVRO", RecordKind::TaskSubmitted.schema_text()));
         cache.insert(AVRO_REPORT, WriterSchema::parse("AVRO", RecordKind::AgentReport.schema_text()));
+        cache.insert(AVRO_COMMAND, WriterSchema::parse("AVRO", RecordKind::TaskCommand.schema_text()));
         cache.insert(JSON, WriterSchema::parse("JSON", "{}"));
         cache.insert(PROTOBUF, WriterSchema::parse("PROTOBUF", "syntax"));
         cache.insert(COMPLETION, WriterSchema::parse("AVRO", RecordKind::Completion.schema_text()));
@@ -345,5 +369,76 @@ mod tests {
         let value = format!(r#"{{{REPORT},"status":"ACCEPTED"}}"#);
         let other = codec().decode_report(&raw(Some("u"), value.as_bytes())).unwrap();
         assert_eq!(other.draft.check(&LIMITS).unwrap_err().reason, Reason::Id);
+    }
+
+    fn command(value: &str) -> Result<workflow::Command, Refusal> {
+        codec().decode_command(&raw(None, value.as_bytes())).unwrap().draft.check(&LIMITS)
+    }
+
+    #[test]
+    fn one_command_is_the_same_in_avro_and_json() {
+        let json =
+            r#"{"commandId":"c-1","taskId":"t","command":"answer","stepId":"1","value":{"ok":true},"actor":"me"}"#;
+        let read = command(json).unwrap();
+        assert_eq!((read.kind, read.value.as_ref().unwrap().text()), (workflow::CommandKind::Answer, r#"{"ok":true}"#));
+        let avro = TaskCommand {
+            command_id: Some("c-1".into()),
+            step_id: Some("1".into()),
+            value: Some(r#"{"ok":true}"#.into()),
+            actor: Some("me".into()),
+            ..TaskCommand::new("t", crate::contract::CommandType::Answer)
+        };
+        let avro = wire::encode(AVRO_COMMAND, &avro);
+        let of = |key, value| codec().decode_command(&raw(key, value)).unwrap();
+        assert_eq!(of(Some("t"), &avro).draft.check(&LIMITS), Ok(read));
+        assert_eq!(of(Some("u"), &avro).draft.check(&LIMITS).unwrap_err().reason, Reason::Id);
+    }
+
+    #[test]
+    fn a_command_without_a_task_id_is_judged_where_it_arrived() {
+        let of = |key, value: &str| refused(codec().decode_command(&raw(key, value.as_bytes())));
+        assert!(of(Some("t"), r#"{"command":"CANCEL"}"#).detail.contains("taskId: missing"));
+        assert_eq!(of(None, r#"{"command":"CANCEL","taskId":"a b"}"#).reason, Reason::Id);
+        let null = codec().decode_command(&RawRecord { value: None, ..raw(Some("t"), b"") });
+        assert_eq!(refused(null).reason, Reason::Invalid);
+    }
+
+    #[test]
+    fn a_command_takes_the_fields_it_looks_at_and_no_others() {
+        let of = |rest: &str| command(&format!(r#"{{"taskId":"t",{rest}}}"#)).map_err(|refusal| refusal.detail);
+        for fine in [
+            r#""command":"CANCEL","reason":"no longer needed""#,
+            r#""command":"retry","stepId":"1""#,
+            r#""command":"APPROVE""#,
+            r#""command":"REASSIGN","agentName":"Scorer""#,
+            r#""command":"ANSWER","value":"""#,
+        ] {
+            assert!(of(fine).is_ok(), "{fine}: {:?}", of(fine));
+        }
+        for (wrong, fault) in [
+            (r#""command":"CANCEL","stepId":"1""#, "stepId: CANCEL is of the whole task"),
+            (r#""command":"APPROVE","value":1"#, "value: APPROVE takes none"),
+            (r#""command":"RETRY","agentName":"a""#, "agentName: RETRY takes none"),
+            (r#""command":"REASSIGN","agentName":" ""#, "agentName: missing"),
+            (r#""command":"ANSWER","value":null"#, "value: missing"),
+            (r#""command":"ANSWER","value":1,"stepId":"a:b""#, "stepId: `a:b` is not a step id"),
+            (r#""command":"PAUSE","commandId":"""#, "commandId: `` is not a command id"),
+            (r#""command":"STOP""#, "one of CANCEL, PAUSE"),
+            (r#""command":"UNKNOWN""#, "command: not one this version knows"),
+            (r#""command":"PAUSE","why":"x""#, "why: unknown field"),
+        ] {
+            assert!(of(wrong).unwrap_err().contains(fault), "{wrong}: {:?}", of(wrong));
+        }
+        let long = "x".repeat(5000);
+        let said = of(&format!(r#""command":"PAUSE","actor":"{long}","reason":"{long}""#)).unwrap_err();
+        assert!(said.contains("actor: 5000 bytes are too many") && said.contains("reason: "), "{said}");
+    }
+
+    #[test]
+    fn an_answer_at_the_limit_is_taken_and_one_byte_more_is_not() {
+        let with =
+            |bytes: usize| command(&format!(r#"{{"taskId":"t","command":"ANSWER","value":"{}"}}"#, "x".repeat(bytes)));
+        assert!(with(64).is_ok());
+        assert_eq!(with(65).unwrap_err().reason, Reason::TooLarge);
     }
 }

@@ -324,8 +324,8 @@ mod tests {
                 other => panic!("{kind} holds {other:?}"),
             }
         }
-        use RecordKind::{AgentDefinition, AgentHeartbeat, AgentReport, TaskSubmitted};
-        [TaskSubmitted, AgentReport, AgentDefinition, AgentHeartbeat]
+        use RecordKind::{AgentDefinition, AgentHeartbeat, AgentReport, TaskCommand, TaskSubmitted};
+        [TaskSubmitted, TaskCommand, AgentReport, AgentDefinition, AgentHeartbeat]
             .iter()
             .for_each(|kind| check(*kind, kind.schema()));
     }

@@ -9,14 +9,21 @@ use super::refusal::quoted;
 pub struct NameFault(String);
 
 const MAX_TASK_ID: usize = 128;
+const MAX_COMMAND_ID: usize = 128;
 const MAX_STEP_ID: usize = 64;
 
 /// # Errors
 ///
 /// It is not 1 to 128 of `A–Z a–z 0–9 . _ : -`.
 pub fn check_task_id(id: &str) -> Result<(), NameFault> {
-    let taken = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
-    check(id, MAX_TASK_ID, taken, "a task id", "A-Z a-z 0-9 . _ : -")
+    check(id, MAX_TASK_ID, is_of_ids, "a task id", "A-Z a-z 0-9 . _ : -")
+}
+
+/// # Errors
+///
+/// It is not 1 to 128 of `A–Z a–z 0–9 . _ : -`.
+pub fn check_command_id(id: &str) -> Result<(), NameFault> {
+    check(id, MAX_COMMAND_ID, is_of_ids, "a command id", "A-Z a-z 0-9 . _ : -")
 }
 
 /// # Errors
@@ -25,6 +32,10 @@ pub fn check_task_id(id: &str) -> Result<(), NameFault> {
 pub fn check_step_id(id: &str) -> Result<(), NameFault> {
     let taken = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     check(id, MAX_STEP_ID, taken, "a step id", "A-Z a-z 0-9 . _ -")
+}
+
+fn is_of_ids(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._:-".contains(&byte)
 }
 
 fn check(name: &str, max: usize, taken: impl Fn(u8) -> bool, what: &str, alphabet: &str) -> Result<(), NameFault> {

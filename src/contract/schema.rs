@@ -31,6 +31,7 @@ pub enum RecordKind {
     AgentHeartbeat,
     Assignment,
     AgentReport,
+    TaskCommand,
     RoutingDecision,
     TaskEvents,
     Completion,
@@ -62,7 +63,7 @@ macro_rules! entries {
 }
 
 /// In the order of [`RecordKind::ALL`].
-static ENTRIES: LazyLock<[Entry; 10]> = LazyLock::new(|| {
+static ENTRIES: LazyLock<[Entry; 11]> = LazyLock::new(|| {
     bound_allocations();
     entries![
         "TaskSubmitted",
@@ -70,6 +71,7 @@ static ENTRIES: LazyLock<[Entry; 10]> = LazyLock::new(|| {
         "AgentHeartbeat",
         "Assignment",
         "AgentReport",
+        "TaskCommand",
         "RoutingDecision",
         "TaskEvents",
         "Completion",
@@ -92,12 +94,13 @@ fn bound_allocations() {
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::TaskSubmitted,
         Self::AgentDefinition,
         Self::AgentHeartbeat,
         Self::Assignment,
         Self::AgentReport,
+        Self::TaskCommand,
         Self::RoutingDecision,
         Self::TaskEvents,
         Self::Completion,
@@ -144,6 +147,7 @@ impl RecordKind {
         Some(match suffix {
             "tasks" => Self::TaskSubmitted,
             "agent-status" => Self::AgentReport,
+            "task-commands" => Self::TaskCommand,
             "agents" => Self::AgentDefinition,
             "heartbeats" => Self::AgentHeartbeat,
             "routing-decisions" => Self::RoutingDecision,

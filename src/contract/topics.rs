@@ -124,7 +124,7 @@ macro_rules! built_in {
     };
 }
 
-const BUILT_IN: [(&str, &str); 12] = built_in![
+const BUILT_IN: [(&str, &str); 13] = built_in![
     "agent-status",
     "agents",
     "assignments",
@@ -134,6 +134,7 @@ const BUILT_IN: [(&str, &str); 12] = built_in![
     "routing-decisions",
     "source-state",
     "sources.dlq",
+    "task-commands",
     "task-events",
     "task-state",
     "tasks",
@@ -367,7 +368,7 @@ mod tests {
     fn all_topics_keyed_by_task_have_one_number_of_partitions() {
         let keyed = TopicSpec::built_in().iter().filter(|spec| spec.is_task_keyed());
         let mut counts: Vec<_> = keyed.map(|spec| spec.partitions).collect();
-        assert_eq!(counts.len(), 7);
+        assert_eq!(counts.len(), 8);
         counts.dedup();
         assert_eq!(counts, [6]);
     }
