@@ -4,7 +4,7 @@ use super::ingress::IngressLimits;
 use super::names::{check_command_id, check_step_id};
 use super::refusal::{Fault, Reason, Refusal};
 use super::task_command::TaskCommand;
-use crate::workflow::{Command, CommandKind, Payload};
+use crate::workflow::{Command, CommandKind};
 
 /// A command whose task's id is known, and nothing else yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,25 +26,17 @@ impl CommandDraft {
     /// All that is wrong with it.
     pub fn check(self, limits: &IngressLimits) -> Result<Command, Refusal> {
         let command = self.0?;
-        let kind = command.command.known();
-        let faults = faults(&command, kind);
-        let Some(kind) = kind.filter(|_| faults.is_empty()) else { return Err(Refusal::of_faults(&faults)) };
+        let faults = faults(&command, command.command.known());
+        if !faults.is_empty() {
+            return Err(Refusal::of_faults(&faults));
+        }
         let bytes = command.value.as_ref().map_or(0, String::len);
         if bytes > limits.payload_bytes {
             let limit = limits.payload_bytes;
             let detail = format!("value: {bytes} bytes are over the limit of {limit}; send a reference instead");
             return Err(Refusal::new(Reason::TooLarge, detail));
         }
-        Ok(Command {
-            id: command.command_id,
-            task_id: command.task_id,
-            kind,
-            step_id: command.step_id,
-            agent_name: command.agent_name,
-            value: command.value.map(Payload::from),
-            actor: command.actor,
-            reason: command.reason,
-        })
+        command.into_command().ok_or_else(|| Refusal::of_faults(&faults))
     }
 }
 
@@ -89,8 +81,8 @@ fn fields_of(command: &TaskCommand, kind: CommandKind) -> Vec<Fault> {
         faults.push(Fault::new("stepId", format!("{symbol} is of the whole task; leave it out")));
     }
     match (kind == Reassign, command.agent_name.as_deref().map(str::trim)) {
-        (true, None | Some("")) => {
-            faults.push(Fault::new("agentName", "missing; REASSIGN needs the agent that gets the step"));
+        (true, Some("")) => {
+            faults.push(Fault::new("agentName", "empty; name the agent, or leave it out for any other than the last"));
         }
         (false, Some(_)) => faults.push(Fault::new("agentName", format!("{symbol} takes none; leave it out"))),
         _ => {}

@@ -76,6 +76,11 @@ pub enum StepStatus {
     Accepted,
     Succeeded,
     Failed,
+    Waiting,
+    Delayed,
+    NeedsApproval,
+    NeedsInput,
+    Skipped,
     #[serde(other)]
     Unknown,
 }

@@ -319,9 +319,12 @@ mod tests {
     fn the_contract_to_resolve_is_the_name_and_not_an_inline_schema() {
         let draft =
             |contract: &str| task(None, format!(r#"{{"objective":"x","inputContract":{contract}}}"#)).unwrap().draft;
-        assert_eq!(draft(r#""lead""#).needs_contract(), Some("lead"));
-        assert_eq!(draft(r#""{\"type\":\"object\"}""#).needs_contract(), None);
-        assert_eq!(draft("null").needs_contract(), None);
+        let names = |contract| draft(contract).contract_names().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(names(r#""lead""#), ["lead"]);
+        assert_eq!(names(r#""{\"type\":\"object\"}""#), [""; 0]);
+        assert_eq!(names("null"), [""; 0]);
+        let plan = r#"null,"plan":[{"stepId":"a","objective":"o","inputContract":"x","outputContract":"y"}]"#;
+        assert_eq!(names(plan), ["x", "y"]);
     }
 
     #[test]

@@ -67,7 +67,9 @@ pub use registry::{JsonSubject, Registry, RegistryAuth, RegistryError};
 pub use report_draft::{CheckedReport, ReportDraft};
 pub use routing_decision::{Attempt, Candidate, Choice, RoutingDecision, SettledBy};
 pub use schema::{AvroReader, RecordKind, WireRecord};
-pub use snapshot::{OpenChoice, Phase, Receipt, Skeleton, Snapshot, Step, StepPayload, Used};
+pub use snapshot::{
+    HeldCommand, OpenChoice, Phase, Planning, Receipt, Skeleton, Snapshot, Step, StepPayload, Trouble, Used,
+};
 pub use task_command::{CommandType, TaskCommand};
 pub use task_draft::TaskDraft;
 pub use task_events::{Fact, FactType, TaskEvents};

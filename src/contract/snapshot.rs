@@ -2,7 +2,8 @@
 
 use super::completion::{Outcome, StepStatus};
 use super::schema::{RecordKind, WireRecord};
-use super::task_submitted::TaskSubmitted;
+use super::task_command::TaskCommand;
+use super::task_submitted::{PlannedStep, TaskSubmitted};
 use serde::{Deserialize, Serialize};
 
 /// Exactly one field is set.
@@ -17,6 +18,8 @@ pub struct Snapshot {
     pub payload: Option<StepPayload>,
     #[serde(default)]
     pub receipt: Option<Receipt>,
+    #[serde(default)]
+    pub plan: Option<Vec<PlannedStep>>,
 }
 
 impl WireRecord for Snapshot {
@@ -32,6 +35,12 @@ impl From<Skeleton> for Snapshot {
 impl From<TaskSubmitted> for Snapshot {
     fn from(task: TaskSubmitted) -> Self {
         Self { task: Some(task), ..Self::default() }
+    }
+}
+
+impl From<Vec<PlannedStep>> for Snapshot {
+    fn from(plan: Vec<PlannedStep>) -> Self {
+        Self { plan: Some(plan), ..Self::default() }
     }
 }
 
@@ -76,6 +85,51 @@ pub struct Skeleton {
     pub choices: Vec<OpenChoice>,
     #[serde(default)]
     pub steps: Vec<Step>,
+    #[serde(default)]
+    pub ended_at: Option<i64>,
+    #[serde(default = "one")]
+    pub run: i32,
+    #[serde(default)]
+    pub begins_at: Option<i64>,
+    #[serde(default)]
+    pub unapproved: bool,
+    #[serde(default)]
+    pub paused: bool,
+    /// Whether a plan is followed: the one in a part of its own, else the task's.
+    #[serde(default)]
+    pub planned: bool,
+    #[serde(default)]
+    pub planning: Option<Planning>,
+    #[serde(default)]
+    pub replans: i32,
+    #[serde(default)]
+    pub commands: Vec<String>,
+    #[serde(default)]
+    pub held: Vec<HeldCommand>,
+}
+
+fn one() -> i32 {
+    1
+}
+
+/// A plan that the LLM is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Planning {
+    pub question: i32,
+    #[serde(default = "one")]
+    pub tries: i32,
+    #[serde(default)]
+    pub faults: Vec<String>,
+    pub deadline: i64,
+}
+
+/// A command that came before its task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldCommand {
+    pub command: TaskCommand,
+    pub until: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +137,8 @@ pub struct Skeleton {
 pub enum Phase {
     Live,
     Ended,
+    /// Nothing but commands that wait for the task.
+    Absent,
     #[serde(other)]
     Unknown,
 }
@@ -148,6 +204,32 @@ pub struct Step {
     pub progress_at: Option<i64>,
     #[serde(default)]
     pub ended_at: Option<i64>,
+    #[serde(default)]
+    pub quiet_by: Option<i64>,
+    #[serde(default)]
+    pub until: Option<i64>,
+    #[serde(default)]
+    pub trouble: Option<Trouble>,
+}
+
+/// What a step carries from its earlier attempts into the next one; who declined it is in [`Step`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trouble {
+    #[serde(default)]
+    pub failed_by: Vec<String>,
+    #[serde(default)]
+    pub failures: i32,
+    #[serde(default)]
+    pub next_named: Option<String>,
+    #[serde(default)]
+    pub next_again: Option<String>,
+    #[serde(default)]
+    pub feedback: Option<String>,
+    #[serde(default)]
+    pub answer: Option<String>,
+    #[serde(default)]
+    pub approved: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +250,12 @@ pub struct Receipt {
     pub content_hash: Vec<u8>,
     pub outcome: Outcome,
     pub ended_at: i64,
+    #[serde(default)]
+    pub accepted_partition: i32,
+    #[serde(default)]
+    pub accepted_offset: i64,
+    #[serde(default)]
+    pub last_fact: i64,
 }
 
 #[cfg(test)]
@@ -177,7 +265,14 @@ mod tests {
 
     #[test]
     fn a_receipt_takes_at_most_64_bytes() {
-        let receipt = Receipt { content_hash: vec![0xff; 16], outcome: Outcome::Rejected, ended_at: 4_102_444_800_000 };
+        let receipt = Receipt {
+            content_hash: vec![0xff; 16],
+            outcome: Outcome::Rejected,
+            ended_at: 4_102_444_800_000,
+            accepted_partition: 9_999,
+            accepted_offset: i64::MAX,
+            last_fact: 100_000,
+        };
         let bytes = wire::encode(i32::MAX.unsigned_abs(), &Snapshot::from(receipt));
         assert!(bytes.len() <= 64, "{} bytes", bytes.len());
     }

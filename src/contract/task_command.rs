@@ -1,7 +1,7 @@
 //! `TaskCommand` on the wire: a person's word on a task.
 
 use super::schema::{RecordKind, WireRecord};
-use crate::workflow::CommandKind;
+use crate::workflow::{Command, CommandKind, Payload};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,53 @@ impl TaskCommand {
             value: None,
             actor: None,
             reason: None,
+        }
+    }
+}
+
+impl TaskCommand {
+    /// The core's command; none if this build does not know what is to be done.
+    #[must_use]
+    pub fn into_command(self) -> Option<Command> {
+        Some(Command {
+            kind: self.command.known()?,
+            id: self.command_id,
+            task_id: self.task_id,
+            step_id: self.step_id,
+            agent_name: self.agent_name,
+            value: self.value.map(Payload::from),
+            actor: self.actor,
+            reason: self.reason,
+        })
+    }
+}
+
+impl From<&Command> for TaskCommand {
+    fn from(command: &Command) -> Self {
+        Self {
+            command_id: command.id.clone(),
+            task_id: command.task_id.clone(),
+            command: command.kind.into(),
+            step_id: command.step_id.clone(),
+            agent_name: command.agent_name.clone(),
+            value: command.value.as_ref().map(|value| value.text().to_owned()),
+            actor: command.actor.clone(),
+            reason: command.reason.clone(),
+        }
+    }
+}
+
+impl From<CommandKind> for CommandType {
+    fn from(kind: CommandKind) -> Self {
+        match kind {
+            CommandKind::Cancel => Self::Cancel,
+            CommandKind::Pause => Self::Pause,
+            CommandKind::Resume => Self::Resume,
+            CommandKind::Approve => Self::Approve,
+            CommandKind::Reject => Self::Reject,
+            CommandKind::Retry => Self::Retry,
+            CommandKind::Reassign => Self::Reassign,
+            CommandKind::Answer => Self::Answer,
         }
     }
 }

@@ -18,11 +18,14 @@ impl TaskDraft {
         Self(record)
     }
 
-    /// The name of the input's contract, which must be known before the task is taken; none if there is no
-    /// contract, it is given inline, or the task is refused anyway.
-    #[must_use]
-    pub fn needs_contract(&self) -> Option<&str> {
-        self.0.as_ref().ok().and_then(|task| task.input_contract.as_deref()).and_then(contract_name)
+    /// The names of contracts that must be known before the task is taken; none if there are no contracts, they are
+    /// given inline, or the task is refused anyway.
+    pub fn contract_names(&self) -> impl Iterator<Item = &str> {
+        let task = self.0.as_ref().ok();
+        let steps = task.into_iter().flat_map(|task| task.plan.iter().flatten());
+        let of_steps = steps.flat_map(|step| [&step.input_contract, &step.output_contract]);
+        let all = task.map(|task| &task.input_contract).into_iter().chain(of_steps);
+        all.filter_map(|contract| contract.as_deref().and_then(contract_name))
     }
 
     /// What a REJECTED completion gives back, also of a task that is refused.

@@ -80,6 +80,12 @@ pub enum FactType {
     CommandApplied,
     CommandRefused,
     TaskEnded,
+    TaskBegun,
+    PlanAsked,
+    StepSkipped,
+    ApprovalRequested,
+    InputRequested,
+    CommandHeld,
     #[serde(other)]
     Unknown,
 }

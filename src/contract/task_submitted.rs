@@ -209,7 +209,9 @@ impl From<&Task> for TaskSubmitted {
 }
 
 impl PlannedStep {
-    fn into_step(self) -> workflow::PlannedStep {
+    /// The core's step.
+    #[must_use]
+    pub fn into_step(self) -> workflow::PlannedStep {
         workflow::PlannedStep {
             step_id: self.step_id,
             objective: self.objective,

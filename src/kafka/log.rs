@@ -104,7 +104,7 @@ impl LogSettings {
             transactional_id,
             slot: slot.to_owned(),
             session_timeout,
-            inputs: [topic("tasks"), topic("agent-status")],
+            inputs: [topic("tasks"), topic("agent-status"), topic("task-commands")],
             state_topic: topic("task-state"),
         }
     }

@@ -2,7 +2,7 @@ use crate::workflow::{Input, Position, Reason, Timestamp};
 use std::sync::Arc;
 
 /// How many input topics there are; an input's number indexes offsets.
-pub const INPUTS: usize = 2;
+pub const INPUTS: usize = 3;
 
 /// One thing that happened to a partition: a record, or what comes back from the runner.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use super::TaskKey;
 use crate::llm::{Ask, Card, Llm};
 use crate::telemetry::spans;
-use crate::workflow::{Answer, Timestamp, Usage, Workflow};
+use crate::workflow::{Answer, PlanAnswer, Timestamp, Usage, Workflow};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -34,7 +34,13 @@ impl std::fmt::Debug for Asker {
     }
 }
 
-type Done = (TaskKey, u32, Arc<Answer>);
+/// What came of a call.
+pub(super) enum Said {
+    Agent(Arc<Answer>),
+    Plan(Arc<PlanAnswer>),
+}
+
+type Done = (TaskKey, u32, Said);
 
 pub(super) struct Calls {
     asker: Option<Asker>,
@@ -66,7 +72,7 @@ impl Calls {
         let (sent, wake, id) = (self.done.0.clone(), Arc::clone(&self.wake), key.clone());
         let Some(asker) = self.asker.clone() else {
             // Configured when the question was asked, gone since.
-            let _ = sent.send((id, question, Arc::new(unanswered("unavailable"))));
+            let _ = sent.send((id, question, Said::Agent(Arc::new(unanswered("unavailable")))));
             wake();
             return;
         };
@@ -83,11 +89,25 @@ impl Calls {
             (asker.observe)(&answer);
             observe(&answer);
             // The worker is gone: the call is owed in state, its next owner makes it.
-            let _ = sent.send((id, question, Arc::new(answer)));
+            let _ = sent.send((id, question, Said::Agent(Arc::new(answer))));
             wake();
         };
         let call = runtime.spawn(call.instrument(span));
         self.running.insert((key.clone(), question), call.abort_handle());
+    }
+
+    /// Asks for a plan.
+    pub(super) fn plan(
+        &mut self,
+        key: &TaskKey,
+        question: u32,
+        _faults: &Arc<[String]>,
+        _deadline: Timestamp,
+        _workflow: &Arc<Workflow>,
+    ) {
+        let answer = PlanAnswer { plan: Err("unavailable".to_owned()), attempts: Vec::new() };
+        let _ = self.done.0.send((key.clone(), question, Said::Plan(Arc::new(answer))));
+        (self.wake)();
     }
 
     pub(super) fn cancel(&mut self, key: &TaskKey, question: u32) {
@@ -125,16 +145,20 @@ fn question_of(
     deadline: Timestamp,
     workflow: &Workflow,
 ) -> Ask {
-    let last = workflow.last_output();
+    let choice = workflow.choice(question);
+    let step_id = choice.map_or("", |choice| &choice.step_id);
+    let planned = workflow.planned(step_id);
+    let (value, producer) = workflow.input_of(step_id);
+    let objective = planned.map(|planned| &planned.objective).or(workflow.task.as_ref().map(|task| &task.objective));
     let done = workflow.steps.iter().filter(|step| step.output.is_some());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let due = Duration::from_millis(u64::try_from(deadline.0).unwrap_or(0));
     Ask {
         task_id: task_id.to_owned(),
         question,
-        objective: workflow.task.as_ref().map(|task| task.objective.clone()).unwrap_or_default(),
-        last_output: last.map(|(output, _)| output.clone()),
-        last_agent: last.map(|(_, agent)| agent.to_string()),
+        objective: objective.cloned().unwrap_or_default(),
+        last_output: value.filter(|_| producer.is_some()),
+        last_agent: producer.map(|agent| agent.to_string()),
         history: done.map(|step| (step.agent_name.to_string(), step.id.to_string())).collect(),
         candidates: (asker.cards)(set),
         offers_done,

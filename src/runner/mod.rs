@@ -11,7 +11,7 @@ pub use calls::{Asker, CardsOf};
 
 use crate::worker::{Returned, Runner};
 use crate::workflow::{Effect, Input, Timer, Timestamp, Workflow};
-use calls::Calls;
+use calls::{Calls, Said};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use timers::Timers;
@@ -74,6 +74,14 @@ impl Runner for EffectRunner {
                     }
                     now.questions.push(question);
                 }
+                Effect::Plan { question, faults, deadline } => {
+                    match (before.questions.iter().position(|running| *running == question), workflow) {
+                        (Some(at), _) => drop(before.questions.swap_remove(at)),
+                        (None, Some(workflow)) => self.calls.plan(&key, question, &faults, deadline, workflow),
+                        (None, None) => continue,
+                    }
+                    now.questions.push(question);
+                }
             }
         }
         self.stop(&key, before);
@@ -105,7 +113,11 @@ impl Runner for EffectRunner {
             let Some(running) = self.running.get_mut(&(partition, Arc::clone(&task_id))) else { continue };
             let Some(at) = running.questions.iter().position(|asked| *asked == question) else { continue };
             running.questions.swap_remove(at);
-            into.push(Returned { partition, task_id, input: Input::Answered { question, answer } });
+            let input = match answer {
+                Said::Agent(answer) => Input::Answered { question, answer },
+                Said::Plan(answer) => Input::Planned { question, answer },
+            };
+            into.push(Returned { partition, task_id, input });
         }
     }
 

@@ -1,7 +1,7 @@
 //! The role `orchestrator`: one worker on a thread of its own, with the runner and the looker-up it needs.
 
 use super::{Base, lookups};
-use crate::config::{AskLlm, Config};
+use crate::config::{AskLlm, Auto, Config, Fallback};
 use crate::kafka::{KafkaLog, LogSettings};
 use crate::llm::Card;
 use crate::partition::Window;
@@ -9,7 +9,7 @@ use crate::runner::{Asker, EffectRunner};
 use crate::selection::{Agent, LlmUse, Policy};
 use crate::telemetry::Metrics;
 use crate::worker::{Parts, Settings, SharedRegistry, Stop, StopSignal, TopicLimits, Worker};
-use crate::workflow::{Answer, Rules};
+use crate::workflow::{Answer, PlanFallback, Rules};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -78,10 +78,29 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
             max_hops: workflow.max_hops,
             accept_timeout: millis(workflow.accept_timeout),
             assignment_timeout: millis(workflow.assignment_timeout),
+            inactivity_timeout: millis(workflow.inactivity_timeout),
             llm_budget: millis(config.llm.budget),
+            plan_budget: millis(workflow.plan_budget),
             // Each is a write, and begins the wait for the next word anew.
-            progress_interval: millis(workflow.assignment_timeout) / 4,
+            progress_interval: millis(workflow.inactivity_timeout) / 4,
+            command_patience: millis(workflow.command_patience),
             workflow_bytes: workflow.workflow_bytes,
+            max_attempts: workflow.max_attempts,
+            max_tokens: workflow.max_tokens,
+            max_cost_micros: workflow.max_cost_micros,
+            max_repeats: workflow.max_repeats,
+            retry: workflow.retry.rules(),
+            auto_plans: workflow.auto == Auto::Plan,
+            can_plan: llm_available,
+            max_steps: workflow.max_steps,
+            max_fan_out: workflow.max_fan_out,
+            max_depth: workflow.max_depth,
+            max_replans: workflow.max_replans,
+            plan_fallback: match workflow.plan_fallback {
+                Fallback::Step => PlanFallback::Step,
+                Fallback::Route => PlanFallback::Route,
+                Fallback::Fail => PlanFallback::Fail,
+            },
         },
         policy: Policy {
             llm: match config.routing.llm {

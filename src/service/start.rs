@@ -99,7 +99,7 @@ async fn topics(config: &Config, admin: &Admin) -> anyhow::Result<Result<(i32, T
         spec.map_or(1 << 20, |spec| spec.max_message_bytes as usize)
     };
     let others = ["routing-decisions", "task-events", "task-state"].map(limit).into_iter().min().unwrap_or(1 << 20);
-    let inputs = limit("tasks").min(limit("agent-status"));
+    let inputs = ["tasks", "agent-status", "task-commands"].map(limit).into_iter().min().unwrap_or(0);
     Ok(Ok((count, TopicLimits { inputs, assignments: limit("assignments"), others })))
 }
 

@@ -9,7 +9,7 @@ use crate::contract::{
 use crate::partition::{
     AssignmentOut, CancellationOut, CompletionOut, Dead, Ending, FactsOut, Note, Output, Part, PartKey, TaskRef,
 };
-use crate::workflow::{AssignmentId, Choice, Decision, Event, Fact, Outcome, TimerKind, Timestamp};
+use crate::workflow::{AssignmentId, Choice, Command, Decision, Event, Fact, NextAgent, TimerKind, Timestamp};
 use serde_json::json;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -216,12 +216,8 @@ impl Encoder {
     fn completion_of(&self, out: &CompletionOut) -> (Completion, String) {
         let (outcome, reason, id) = match &out.ending {
             Ending::Ended { outcome, reason } => {
-                let outcome = match outcome {
-                    Outcome::Succeeded => wire::Outcome::Succeeded,
-                    Outcome::Failed => wire::Outcome::Failed,
-                    Outcome::Expired => wire::Outcome::Expired,
-                };
-                (outcome, reason.clone(), format!("{}~{}~run1", out.task.task_id, out.task.accepted))
+                let id = format!("{}~{}~run{}", out.task.task_id, out.task.accepted, out.run);
+                (super::snapshot::outcome_to_wire(*outcome), reason.clone(), id)
             }
             Ending::Rejected { reason, code, input, partition, offset } => {
                 let place = format!("{}-{partition}-{offset}", self.inputs[*input]);
@@ -245,7 +241,7 @@ impl Encoder {
         });
         let record = Completion {
             task_id: out.task.task_id.to_string(),
-            run: 1,
+            run: signed(out.run),
             outcome,
             reason,
             message,
@@ -274,7 +270,7 @@ fn decision_id(task: &TaskRef, question: u32) -> String {
 }
 
 fn assignment_of(out: &AssignmentOut) -> (Assignment, String) {
-    let AssignmentOut { task, submitted, assigned, .. } = out;
+    let AssignmentOut { task, assigned, .. } = out;
     let (task_id, step_id) = (&*task.task_id, &*assigned.step_id);
     let id = AssignmentId { task_id, accepted: task.accepted, step_id, attempt: assigned.attempt };
     let assignment_id = id.to_string();
@@ -291,14 +287,17 @@ fn assignment_of(out: &AssignmentOut) -> (Assignment, String) {
         agent_version: assigned.chosen.version.clone(),
         attempt: signed(assigned.attempt),
         effect_key: id.effect_key(),
-        objective: submitted.objective.clone(),
+        objective: out.objective.to_string(),
         input: out.input.as_ref().map(|input| input.text().to_owned()),
         context: context.collect(),
-        output_contract: assigned.chosen.output_contract.clone(),
-        priority: i32::from(submitted.priority),
+        output_contract: match &out.output_contract {
+            Some(own) => Some(own.to_string()),
+            None => assigned.chosen.output_contract.clone(),
+        },
+        priority: i32::from(out.priority),
         attempt_deadline: Some(assigned.attempt_deadline.0),
         task_deadline: Some(out.task_deadline.0),
-        feedback: None,
+        feedback: out.feedback.as_deref().map(str::to_owned),
         report_url: None,
     };
     (record, assignment_id)
@@ -359,6 +358,60 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
             let detail = json!({"partition": acceptance.accepted.partition, "offset": acceptance.accepted.offset});
             wire::Fact { detail: Some(detail.to_string()), ..wire::Fact::new(FactType::TaskAccepted) }
         }
+        Fact::TaskBegun => wire::Fact::new(FactType::TaskBegun),
+        Fact::PlanAsked { question, tries, faults, .. } => wire::Fact {
+            decision_id: Some(decision_id(task, *question)),
+            detail: Some(json!({"tries": tries, "faults": **faults}).to_string()),
+            ..wire::Fact::new(FactType::PlanAsked)
+        },
+        Fact::PlanAccepted(acceptance) => {
+            let steps: Vec<_> = acceptance.plan.iter().map(wire::PlannedStep::from).collect();
+            let detail = json!({"steps": steps, "attempts": attempts_of(&acceptance.attempts)});
+            wire::Fact {
+                decision_id: acceptance.question.map(|question| decision_id(task, question)),
+                reason: Some(if acceptance.written { "written" } else { "given" }.to_owned()),
+                detail: Some(detail.to_string()),
+                ..wire::Fact::new(FactType::PlanAccepted)
+            }
+        }
+        Fact::PlanRejected(rejection) => {
+            let detail = json!({"faults": *rejection.faults, "attempts": attempts_of(&rejection.attempts)});
+            wire::Fact {
+                decision_id: (rejection.question > 0).then(|| decision_id(task, rejection.question)),
+                reason: rejection.faults.first().cloned(),
+                detail: Some(detail.to_string()),
+                ..wire::Fact::new(FactType::PlanRejected)
+            }
+        }
+        Fact::StepReady { step_id } => of_step(FactType::StepReady, step_id),
+        Fact::StepSkipped { step_id, because } => wire::Fact {
+            reason: Some(format!("step {because} did not succeed")),
+            ..of_step(FactType::StepSkipped, step_id)
+        },
+        Fact::ApprovalRequested { step_id, agent_name, reason } => wire::Fact {
+            agent_name: agent_name.as_deref().map(str::to_owned),
+            reason: Some(reason.code().to_owned()),
+            ..of_step(FactType::ApprovalRequested, step_id)
+        },
+        Fact::RetryScheduled { step_id, attempt, until, next, feedback, class } => {
+            let agent = match next {
+                Some(NextAgent::Named(name) | NextAgent::Again(name)) => Some(name.to_string()),
+                None => None,
+            };
+            wire::Fact {
+                attempt: Some(signed(attempt + 1)),
+                agent_name: agent,
+                reason: Some(class.symbol().to_owned()),
+                detail: Some(json!({"until": rfc3339(until.0), "feedback": feedback.as_deref()}).to_string()),
+                ..of_step(FactType::RetryScheduled, step_id)
+            }
+        }
+        Fact::CommandApplied(command) => command_fact(FactType::CommandApplied, command, None),
+        Fact::CommandRefused { command, reason } => command_fact(FactType::CommandRefused, command, Some(reason)),
+        Fact::CommandHeld { command, until } => {
+            let held = format!("the task is not known yet; waiting for it until {}", rfc3339(until.0));
+            command_fact(FactType::CommandHeld, command, Some(&held))
+        }
         Fact::AgentAsked { question, step_id, set, tries, .. } => wire::Fact {
             decision_id: Some(decision_id(task, *question)),
             detail: Some(json!({"set": **set, "tries": tries}).to_string()),
@@ -401,12 +454,13 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
             failed(of_step(FactType::StepFailed, step_id), "DECLINED", message.as_ref())
         }
         Fact::StepNeedsInput { step_id, message, .. } => {
-            failed(of_step(FactType::StepFailed, step_id), "INPUT_REQUIRED", message.as_ref())
+            failed(of_step(FactType::InputRequested, step_id), "INPUT_REQUIRED", message.as_ref())
         }
         Fact::StepTimedOut { step_id, timer } => {
             let wait = match timer {
                 TimerKind::AcceptBy { .. } => "not_accepted",
-                TimerKind::DoneBy { .. } | TimerKind::TaskDeadline => "not_done",
+                TimerKind::QuietBy { .. } => "silent",
+                _ => "not_done",
             };
             failed(of_step(FactType::StepTimedOut, step_id), wait, None)
         }
@@ -422,6 +476,37 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
             }
         }
     }
+}
+
+/// The command's own reason where nothing stands in its way.
+fn command_fact(kind: FactType, command: &Command, reason: Option<&String>) -> wire::Fact {
+    let detail = json!({
+        "command": command.kind.symbol(),
+        "commandId": command.id,
+        "agentName": command.agent_name,
+    });
+    wire::Fact {
+        step_id: command.step_id.clone(),
+        actor: command.actor.clone(),
+        reason: reason.or(command.reason.as_ref()).cloned(),
+        detail: Some(detail.to_string()),
+        ..wire::Fact::new(kind)
+    }
+}
+
+/// Calls to the LLM as a fact tells them: what was asked, without what was answered.
+fn attempts_of(attempts: &[crate::workflow::Attempt]) -> Vec<serde_json::Value> {
+    let told = |attempt: &crate::workflow::Attempt| {
+        json!({
+            "provider": attempt.provider,
+            "model": attempt.model,
+            "verdict": attempt.verdict,
+            "millis": attempt.millis,
+            "inputTokens": attempt.usage.input_tokens,
+            "outputTokens": attempt.usage.output_tokens,
+        })
+    };
+    attempts.iter().map(told).collect()
 }
 
 fn failed(fact: wire::Fact, reason: &str, message: Option<&String>) -> wire::Fact {

@@ -8,7 +8,7 @@ use super::encode::Encoder;
 use super::settings::RECORD_OVERHEAD;
 use crate::contract::{
     ARRIVED, Contract, ContractNames, IngressLimits, NameLookup, OUTGROWN, RawRecord, TRACEPARENT, TaskDraft,
-    Undecided, arrived_from, check_task_id, is_traceparent,
+    Undecided, arrived_from, check_task_id, contract_name, is_traceparent,
 };
 use crate::partition::{Arrival, Note, Refusal, Source, What};
 use crate::selection::{Breach, Schemas};
@@ -19,6 +19,7 @@ use std::sync::Arc;
 /// Numbers of the input topics.
 pub const TASKS: usize = 0;
 pub const STATUS: usize = 1;
+pub const COMMANDS: usize = 2;
 
 /// What must be looked up in the registry before a record can be decided.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -165,6 +166,19 @@ impl Intake {
                     return Ok(arrival("".into(), refused(refusal.reason, refusal.detail)));
                 }
             },
+            COMMANDS => match encoder.codec.decode_command(&raw) {
+                Ok(ingress) => {
+                    let what = match ingress.draft.check(&self.limits) {
+                        Ok(command) => What::Input(Input::Commanded(Arc::new(command))),
+                        Err(refusal) => refused(refusal.reason, refusal.detail),
+                    };
+                    (ingress.task_id, what)
+                }
+                Err(Undecided::NeedsSchema(id)) => return Err(Need::Schema(id)),
+                Err(Undecided::Refused(refusal)) => {
+                    return Ok(arrival("".into(), refused(refusal.reason, refusal.detail)));
+                }
+            },
             _ => match encoder.codec.decode_report(&raw) {
                 Ok(ingress) => {
                     if self.outgrows(record) {
@@ -233,28 +247,17 @@ impl Intake {
     }
 
     fn task(&self, record: &Record, draft: TaskDraft) -> Result<What, Need> {
-        let contract = match draft.needs_contract() {
-            None => None,
-            Some(name) => match self.names.get(name) {
-                NameLookup::Known(contract) => Some((name.to_owned(), contract)),
-                NameLookup::Unknown => return Err(Need::Contract(name.to_owned())),
-            },
-        };
+        let unknown = |name: &&str| matches!(self.names.get(name), NameLookup::Unknown);
+        if let Some(name) = draft.contract_names().find(unknown) {
+            return Err(Need::Contract(name.to_owned()));
+        }
         let refused = |reason, detail| What::Refused(Refusal { reason, detail, is_task: true });
         let (mut task, content_hash) = match draft.check(&self.limits) {
             Ok(checked) => checked,
             Err(refusal) => return Ok(refused(refusal.reason, refusal.detail)),
         };
-        // What the name stands for is resolved here, once: the snapshot carries it, and a restore need not ask.
-        match contract {
-            Some((_, Contract::Schema(text))) => task.input_contract = Some(text.to_string()),
-            Some((name, Contract::Unusable(why))) => {
-                return Ok(refused(
-                    Reason::Invalid,
-                    format!("inputContract: {name:?} is {why}; name a JSON Schema or a label"),
-                ));
-            }
-            Some((_, Contract::Label)) | None => {}
+        if let Err(fault) = self.resolve(&mut task) {
+            return Ok(refused(Reason::Invalid, fault));
         }
         if let Some(fault) = self.breach(&task) {
             return Ok(refused(Reason::Invalid, fault));
@@ -267,6 +270,41 @@ impl Intake {
             accepted: Position { partition: record.partition, offset: record.offset },
             traceparent: traceparent.map(Into::into),
         })))
+    }
+
+    /// What the contracts' names stand for is put in their place, once: the snapshot carries it, and a restore need not
+    /// ask. Schemas of steps are compiled, so that a bad one is refused here and not when its step is done.
+    fn resolve(&self, task: &mut Task) -> Result<(), String> {
+        self.resolved("inputContract", &mut task.input_contract)?;
+        let Some(plan) = &task.plan else { return Ok(()) };
+        let mut steps = plan.to_vec();
+        for (index, step) in steps.iter_mut().enumerate() {
+            for (field, contract) in
+                [("inputContract", &mut step.input_contract), ("outputContract", &mut step.output_contract)]
+            {
+                let path = format!("plan[{index}].{field}");
+                self.resolved(&path, contract)?;
+                if let Some(schema) = contract.as_deref().map(str::trim).filter(|text| text.starts_with('{'))
+                    && let Err(Breach::Schema(fault)) = self.schemas.check(schema, &serde_json::Value::Null)
+                {
+                    return Err(format!("{path}: {fault}"));
+                }
+            }
+        }
+        task.plan = Some(steps.into());
+        Ok(())
+    }
+
+    fn resolved(&self, path: &str, contract: &mut Option<String>) -> Result<(), String> {
+        let Some(name) = contract.as_deref().and_then(contract_name) else { return Ok(()) };
+        match self.names.get(name) {
+            NameLookup::Known(Contract::Schema(text)) => *contract = Some(text.to_string()),
+            NameLookup::Known(Contract::Unusable(why)) => {
+                return Err(format!("{path}: {name:?} is {why}; name a JSON Schema or a label"));
+            }
+            NameLookup::Known(Contract::Label) | NameLookup::Unknown => {}
+        }
+        Ok(())
     }
 
     /// How a task's input breaks the task's own contract, if that is a schema.

@@ -17,7 +17,7 @@ mod snapshot;
 
 pub use crate::partition::INPUTS;
 pub use directory::SharedRegistry;
-pub use intake::{Lookups, Need, STATUS, TASKS};
+pub use intake::{COMMANDS, Lookups, Need, STATUS, TASKS};
 pub use ports::{Apply, Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Returned, Runner, Stop, TakeOver};
 pub use run::{Parts, StopSignal, Worker};
 pub use settings::{Settings, TopicLimits};

@@ -9,7 +9,7 @@
 use super::batch::Batch;
 use super::directory::{Directory, SharedRegistry};
 use super::encode::Encoder;
-use super::intake::{Intake, Lookups, STATUS, TASKS};
+use super::intake::{COMMANDS, Intake, Lookups, STATUS, TASKS};
 use super::settings::{
     ADMIT_EVERY, BACK_OFF, BREATHER, CHECK_PARTITIONS_EVERY, HOUSEKEEPING, IDLE, LOOK_UP_PATIENCE, LOOK_UP_SLICE,
     PARKED_FOR, SMALL, Settings,
@@ -28,6 +28,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// How a worker is told to end.
 #[derive(Debug, Default)]
 pub struct StopSignal(AtomicU8);
+
+/// By their numbers.
+const INPUT_TOPICS: [&str; INPUTS] = ["tasks", "agent-status", "task-commands"];
 
 const STAY: u8 = 1;
 const LEAVE: u8 = 2;
@@ -124,8 +127,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
     #[must_use]
     pub fn new(log: L, runner: R, lookups: Box<dyn Lookups>, parts: Parts) -> Self {
         let Parts { settings, codec, names, registry, metrics, health, stop } = parts;
-        let inputs: [Arc<str>; INPUTS] =
-            [format!("{}.tasks", settings.prefix).into(), format!("{}.agent-status", settings.prefix).into()];
+        let inputs: [Arc<str>; INPUTS] = INPUT_TOPICS.map(|name| format!("{}.{name}", settings.prefix).into());
         let (now, schemas) = (Instant::now(), Arc::<Schemas>::default());
         Self {
             log,
@@ -139,7 +141,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             intake: Intake::new(names, lookups, settings.payload_bytes, settings.limits.inputs, Arc::clone(&schemas)),
             schemas,
             backlog: Vec::new(),
-            counters: [metrics.inputs("tasks"), metrics.inputs("agent-status")],
+            counters: INPUT_TOPICS.map(|name| metrics.inputs(name)),
             metrics,
             health,
             stop,
@@ -438,7 +440,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
         self.metrics.tasks_paused.set(i64::from(self.full));
         let mut wanted = Vec::new();
         for number in self.partitions.keys() {
-            for input in [TASKS, STATUS] {
+            for input in [TASKS, STATUS, COMMANDS] {
                 if self.intake.holds(input, *number) || (self.full && input == TASKS) {
                     wanted.push((input, *number));
                 }
@@ -447,7 +449,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
         if wanted == self.paused {
             return;
         }
-        for input in [TASKS, STATUS] {
+        for input in [TASKS, STATUS, COMMANDS] {
             let only = |list: &[(usize, i32)], other: &[(usize, i32)]| -> Vec<i32> {
                 let of_input = list.iter().filter(|place| place.0 == input && !other.contains(place));
                 of_input.map(|(_, number)| *number).collect()

@@ -5,7 +5,8 @@ use super::Stop;
 use crate::contract::{self as wire, Codec, Snapshot, StepPayload, TaskSubmitted, Undecided};
 use crate::partition::{Part, Receipt};
 use crate::workflow::{
-    ChoiceState, OpenChoice, Outcome, Payload, Phase, Position, Step, StepStatus, Timestamp, Usage, Used, Workflow,
+    ChoiceState, Command, HeldCommand, NextAgent, OpenChoice, Outcome, Payload, Phase, Planning, Position, Step,
+    StepStatus, Timestamp, Trouble, Usage, Used, Workflow,
 };
 use std::sync::Arc;
 
@@ -13,11 +14,15 @@ pub(super) fn to_wire(part: &Part) -> Snapshot {
     match part {
         Part::Skeleton(workflow) => skeleton(workflow).into(),
         Part::Task(task) => TaskSubmitted::from(&**task).into(),
+        Part::Plan(plan) => plan.iter().map(wire::PlannedStep::from).collect::<Vec<_>>().into(),
         Part::Output(output) => StepPayload { input: None, output: Some(output.text().to_owned()) }.into(),
         Part::Receipt(receipt) => wire::Receipt {
             content_hash: receipt.content_hash.to_vec(),
             outcome: outcome_to_wire(receipt.outcome),
             ended_at: receipt.ended_at.0,
+            accepted_partition: receipt.accepted.partition,
+            accepted_offset: receipt.accepted.offset,
+            last_fact: i64::try_from(receipt.last_fact).unwrap_or(i64::MAX),
         }
         .into(),
     }
@@ -52,6 +57,9 @@ fn from_wire(snapshot: Snapshot) -> Option<Part> {
     match snapshot {
         Snapshot { skeleton: Some(skeleton), .. } => Some(Part::Skeleton(Arc::new(workflow(skeleton)?))),
         Snapshot { task: Some(task), .. } => Some(Part::Task(Arc::new(task.into_task()))),
+        Snapshot { plan: Some(plan), .. } => {
+            Some(Part::Plan(plan.into_iter().map(wire::PlannedStep::into_step).collect()))
+        }
         Snapshot { payload: Some(StepPayload { output: Some(output), .. }), .. } => {
             Some(Part::Output(Payload::from(output)))
         }
@@ -59,14 +67,18 @@ fn from_wire(snapshot: Snapshot) -> Option<Part> {
             content_hash: receipt.content_hash.try_into().ok()?,
             outcome: outcome_from_wire(receipt.outcome)?,
             ended_at: Timestamp(receipt.ended_at),
+            accepted: Position { partition: receipt.accepted_partition, offset: receipt.accepted_offset },
+            last_fact: u64::try_from(receipt.last_fact).ok()?,
         })),
         _ => None,
     }
 }
 
-fn outcome_to_wire(outcome: Outcome) -> wire::Outcome {
+pub(super) fn outcome_to_wire(outcome: Outcome) -> wire::Outcome {
     match outcome {
         Outcome::Succeeded => wire::Outcome::Succeeded,
+        Outcome::Partial => wire::Outcome::Partial,
+        Outcome::Cancelled => wire::Outcome::Cancelled,
         Outcome::Failed => wire::Outcome::Failed,
         Outcome::Expired => wire::Outcome::Expired,
     }
@@ -75,6 +87,8 @@ fn outcome_to_wire(outcome: Outcome) -> wire::Outcome {
 fn outcome_from_wire(outcome: wire::Outcome) -> Option<Outcome> {
     match outcome {
         wire::Outcome::Succeeded => Some(Outcome::Succeeded),
+        wire::Outcome::Partial => Some(Outcome::Partial),
+        wire::Outcome::Cancelled => Some(Outcome::Cancelled),
         wire::Outcome::Failed => Some(Outcome::Failed),
         wire::Outcome::Expired => Some(Outcome::Expired),
         _ => None,
@@ -83,7 +97,12 @@ fn outcome_from_wire(outcome: wire::Outcome) -> Option<Outcome> {
 
 pub(super) fn status_to_wire(status: StepStatus) -> wire::StepStatus {
     match status {
+        StepStatus::Waiting => wire::StepStatus::Waiting,
         StepStatus::Choosing => wire::StepStatus::Choosing,
+        StepStatus::Delayed { .. } => wire::StepStatus::Delayed,
+        StepStatus::NeedsApproval => wire::StepStatus::NeedsApproval,
+        StepStatus::NeedsInput => wire::StepStatus::NeedsInput,
+        StepStatus::Skipped => wire::StepStatus::Skipped,
         StepStatus::Assigned { .. } => wire::StepStatus::Assigned,
         StepStatus::Accepted { .. } => wire::StepStatus::Accepted,
         StepStatus::Succeeded => wire::StepStatus::Succeeded,
@@ -92,9 +111,10 @@ pub(super) fn status_to_wire(status: StepStatus) -> wire::StepStatus {
 }
 
 fn skeleton(workflow: &Workflow) -> wire::Skeleton {
-    let (phase, outcome) = match workflow.phase {
-        Phase::Absent | Phase::Live => (wire::Phase::Live, None),
-        Phase::Ended { outcome, .. } => (wire::Phase::Ended, Some(outcome_to_wire(outcome))),
+    let (phase, outcome, ended_at) = match workflow.phase {
+        Phase::Absent => (wire::Phase::Absent, None, None),
+        Phase::Live => (wire::Phase::Live, None, None),
+        Phase::Ended { outcome, at } => (wire::Phase::Ended, Some(outcome_to_wire(outcome)), Some(at.0)),
     };
     let Used { hops, attempts, usage } = workflow.used;
     wire::Skeleton {
@@ -118,6 +138,42 @@ fn skeleton(workflow: &Workflow) -> wire::Skeleton {
         traceparent: workflow.traceparent.as_deref().map(str::to_owned),
         choices: workflow.choices.iter().map(choice_to_wire).collect(),
         steps: workflow.steps.iter().map(step_to_wire).collect(),
+        ended_at,
+        run: signed(workflow.run),
+        begins_at: workflow.begins_at.map(|at| at.0),
+        unapproved: workflow.unapproved,
+        paused: workflow.paused,
+        planned: workflow.plan.is_some(),
+        planning: workflow.planning.as_ref().map(|planning| wire::Planning {
+            question: signed(planning.question),
+            tries: signed(planning.tries),
+            faults: planning.faults.to_vec(),
+            deadline: planning.deadline.0,
+        }),
+        replans: signed(workflow.replans),
+        commands: workflow.commands.iter().map(ToString::to_string).collect(),
+        held: workflow.held.iter().map(held_to_wire).collect(),
+    }
+}
+
+fn held_to_wire(held: &HeldCommand) -> wire::HeldCommand {
+    wire::HeldCommand { command: (&*held.command).into(), until: held.until.0 }
+}
+
+fn trouble_to_wire(trouble: &Trouble) -> wire::Trouble {
+    let (next_named, next_again) = match &trouble.next {
+        Some(NextAgent::Named(name)) => (Some(name.to_string()), None),
+        Some(NextAgent::Again(name)) => (None, Some(name.to_string())),
+        None => (None, None),
+    };
+    wire::Trouble {
+        failed_by: trouble.failed_by.iter().map(ToString::to_string).collect(),
+        failures: signed(trouble.failures),
+        next_named,
+        next_again,
+        feedback: trouble.feedback.as_deref().map(str::to_owned),
+        answer: trouble.answer.as_ref().map(|answer| answer.text().to_owned()),
+        approved: trouble.approved,
     }
 }
 
@@ -140,11 +196,20 @@ fn choice_to_wire(choice: &OpenChoice) -> wire::OpenChoice {
 }
 
 fn step_to_wire(step: &Step) -> wire::Step {
-    let (accept_by, done_by) = match step.status {
-        StepStatus::Assigned { accept_by } => (Some(accept_by.0), None),
-        StepStatus::Accepted { done_by } => (None, Some(done_by.0)),
-        StepStatus::Choosing | StepStatus::Succeeded | StepStatus::Failed => (None, None),
-    };
+    let (mut accept_by, mut done_by, mut quiet_by, mut until) = (None, None, None, None);
+    match step.status {
+        StepStatus::Assigned { accept_by: at } => accept_by = Some(at.0),
+        StepStatus::Accepted { done_by: done, quiet_by: quiet } => (done_by, quiet_by) = (Some(done.0), Some(quiet.0)),
+        StepStatus::Delayed { until: at } => until = Some(at.0),
+        StepStatus::Waiting
+        | StepStatus::Choosing
+        | StepStatus::NeedsApproval
+        | StepStatus::NeedsInput
+        | StepStatus::Succeeded
+        | StepStatus::Failed
+        | StepStatus::Skipped => {}
+    }
+    let declined = step.trouble.iter().flat_map(|trouble| &trouble.declined_by);
     wire::Step {
         step_id: step.id.to_string(),
         status: status_to_wire(step.status),
@@ -152,22 +217,27 @@ fn step_to_wire(step: &Step) -> wire::Step {
         agent_version: step.agent_version.to_string(),
         attempt: signed(step.attempt),
         by_contract: step.by_contract,
-        declined_by: step.declined_by.clone(),
+        declined_by: declined.map(ToString::to_string).collect(),
         assigned_at: Some(step.assigned_at.0),
         accept_by,
         done_by,
         progress_at: step.progress_at.map(|at| at.0),
         ended_at: step.ended_at.map(|at| at.0),
+        quiet_by,
+        until,
+        trouble: step.trouble.as_deref().map(trouble_to_wire),
     }
 }
 
 fn workflow(skeleton: wire::Skeleton) -> Option<Workflow> {
     let phase = match skeleton.phase {
+        wire::Phase::Absent => Phase::Absent,
         wire::Phase::Live => Phase::Live,
-        // Its end is the last thing that happens to a workflow.
-        wire::Phase::Ended => {
-            Phase::Ended { outcome: outcome_from_wire(skeleton.outcome?)?, at: Timestamp(skeleton.last_at) }
-        }
+        wire::Phase::Ended => Phase::Ended {
+            outcome: outcome_from_wire(skeleton.outcome?)?,
+            // Versions that kept no such time did nothing to a workflow after its end.
+            at: Timestamp(skeleton.ended_at.unwrap_or(skeleton.last_at)),
+        },
         wire::Phase::Unknown => return None,
     };
     let choice = |choice: wire::OpenChoice| OpenChoice {
@@ -205,16 +275,63 @@ fn workflow(skeleton: wire::Skeleton) -> Option<Workflow> {
         },
         choices: skeleton.choices.into_iter().map(choice).collect(),
         steps: skeleton.steps.into_iter().map(step).collect::<Option<_>>()?,
+        run: unsigned(skeleton.run),
+        begins_at: skeleton.begins_at.map(Timestamp),
+        unapproved: skeleton.unapproved,
+        paused: skeleton.paused,
+        // What it is comes in another part.
+        plan: skeleton.planned.then(Arc::default),
+        planning: skeleton.planning.map(|planning| Planning {
+            question: unsigned(planning.question),
+            tries: unsigned(planning.tries),
+            faults: planning.faults.into(),
+            deadline: Timestamp(planning.deadline),
+        }),
+        replans: unsigned(skeleton.replans),
+        commands: skeleton.commands.into_iter().map(Into::into).collect(),
+        held: skeleton.held.into_iter().map(held).collect::<Option<_>>()?,
     })
+}
+
+fn held(held: wire::HeldCommand) -> Option<HeldCommand> {
+    let command: Command = held.command.into_command()?;
+    Some(HeldCommand { command: Arc::new(command), until: Timestamp(held.until) })
+}
+
+fn trouble(declined_by: Vec<String>, trouble: Option<wire::Trouble>) -> Option<Box<Trouble>> {
+    if declined_by.is_empty() && trouble.is_none() {
+        return None;
+    }
+    let wire::Trouble { failed_by, failures, next_named, next_again, feedback, answer, approved } =
+        trouble.unwrap_or_default();
+    let named = next_named.map(|name| NextAgent::Named(name.into()));
+    Some(Box::new(Trouble {
+        declined_by: declined_by.into_iter().map(Into::into).collect(),
+        failed_by: failed_by.into_iter().map(Into::into).collect(),
+        failures: unsigned(failures),
+        next: named.or_else(|| next_again.map(|name| NextAgent::Again(name.into()))),
+        feedback: feedback.map(Into::into),
+        answer: answer.map(Payload::from),
+        approved,
+    }))
 }
 
 fn step(step: wire::Step) -> Option<Step> {
     let status = match step.status {
+        wire::StepStatus::Waiting => StepStatus::Waiting,
         wire::StepStatus::Choosing => StepStatus::Choosing,
+        wire::StepStatus::Delayed => StepStatus::Delayed { until: Timestamp(step.until?) },
+        wire::StepStatus::NeedsApproval => StepStatus::NeedsApproval,
+        wire::StepStatus::NeedsInput => StepStatus::NeedsInput,
         wire::StepStatus::Assigned => StepStatus::Assigned { accept_by: Timestamp(step.accept_by?) },
-        wire::StepStatus::Accepted => StepStatus::Accepted { done_by: Timestamp(step.done_by?) },
+        wire::StepStatus::Accepted => StepStatus::Accepted {
+            done_by: Timestamp(step.done_by?),
+            // Versions that knew one wait only began it anew with each word.
+            quiet_by: Timestamp(step.quiet_by.or(step.done_by)?),
+        },
         wire::StepStatus::Succeeded => StepStatus::Succeeded,
         wire::StepStatus::Failed => StepStatus::Failed,
+        wire::StepStatus::Skipped => StepStatus::Skipped,
         wire::StepStatus::Unknown => return None,
     };
     Some(Step {
@@ -224,11 +341,11 @@ fn step(step: wire::Step) -> Option<Step> {
         agent_version: step.agent_version.into(),
         attempt: unsigned(step.attempt),
         by_contract: step.by_contract,
-        declined_by: step.declined_by,
         assigned_at: Timestamp(step.assigned_at.unwrap_or(0)),
         progress_at: step.progress_at.map(Timestamp),
         ended_at: step.ended_at.map(Timestamp),
         output: None,
+        trouble: trouble(step.declined_by, step.trouble),
     })
 }
 
