@@ -414,6 +414,7 @@ mod tests {
             r#""command":"retry","stepId":"1""#,
             r#""command":"APPROVE""#,
             r#""command":"REASSIGN","agentName":"Scorer""#,
+            r#""command":"REASSIGN","stepId":"1""#,
             r#""command":"ANSWER","value":"""#,
         ] {
             assert!(of(fine).is_ok(), "{fine}: {:?}", of(fine));
@@ -422,7 +423,7 @@ mod tests {
             (r#""command":"CANCEL","stepId":"1""#, "stepId: CANCEL is of the whole task"),
             (r#""command":"APPROVE","value":1"#, "value: APPROVE takes none"),
             (r#""command":"RETRY","agentName":"a""#, "agentName: RETRY takes none"),
-            (r#""command":"REASSIGN","agentName":" ""#, "agentName: missing"),
+            (r#""command":"REASSIGN","agentName":" ""#, "agentName: empty"),
             (r#""command":"ANSWER","value":null"#, "value: missing"),
             (r#""command":"ANSWER","value":1,"stepId":"a:b""#, "stepId: `a:b` is not a step id"),
             (r#""command":"PAUSE","commandId":"""#, "commandId: `` is not a command id"),

@@ -149,7 +149,8 @@ fn question_of(
     let step_id = choice.map_or("", |choice| &choice.step_id);
     let planned = workflow.planned(step_id);
     let (value, producer) = workflow.input_of(step_id);
-    let objective = planned.map(|planned| &planned.objective).or(workflow.task.as_ref().map(|task| &task.objective));
+    let objective =
+        planned.map(|planned| &planned.objective).or_else(|| workflow.task.as_ref().map(|task| &task.objective));
     let done = workflow.steps.iter().filter(|step| step.output.is_some());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let due = Duration::from_millis(u64::try_from(deadline.0).unwrap_or(0));
