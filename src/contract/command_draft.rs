@@ -25,25 +25,35 @@ impl CommandDraft {
     ///
     /// All that is wrong with it.
     pub fn check(self, limits: &IngressLimits) -> Result<Command, Refusal> {
-        let command = self.0?;
-        let kind = command.command.known();
-        let faults = faults(&command, kind);
+        self.0?.check(limits)
+    }
+}
+
+impl TaskCommand {
+    /// The command, if its form is right.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it.
+    pub fn check(self, limits: &IngressLimits) -> Result<Command, Refusal> {
+        let kind = self.command.known();
+        let faults = faults(&self, kind);
         let Some(kind) = kind.filter(|_| faults.is_empty()) else { return Err(Refusal::of_faults(&faults)) };
-        let bytes = command.value.as_ref().map_or(0, String::len);
+        let bytes = self.value.as_ref().map_or(0, String::len);
         if bytes > limits.payload_bytes {
             let limit = limits.payload_bytes;
             let detail = format!("value: {bytes} bytes are over the limit of {limit}; send a reference instead");
             return Err(Refusal::new(Reason::TooLarge, detail));
         }
         Ok(Command {
-            id: command.command_id,
-            task_id: command.task_id,
+            id: self.command_id,
+            task_id: self.task_id,
             kind,
-            step_id: command.step_id,
-            agent_name: command.agent_name,
-            value: command.value.map(Payload::from),
-            actor: command.actor,
-            reason: command.reason,
+            step_id: self.step_id,
+            agent_name: self.agent_name,
+            value: self.value.map(Payload::from),
+            actor: self.actor,
+            reason: self.reason,
         })
     }
 }
