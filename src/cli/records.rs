@@ -88,7 +88,9 @@ impl<'a> Records<'a> {
             self.learn(id).await?;
         }
         codec.decode(value).map_err(|undecided| match undecided {
-            Undecided::Refused(refusal) => anyhow!("{} {}/{}: {refusal}", record.topic, record.partition, record.offset),
+            Undecided::Refused(refusal) => {
+                anyhow!("{} {}/{}: {refusal}", record.topic, record.partition, record.offset)
+            }
             Undecided::NeedsSchema(id) => anyhow!("{}: the registry has no schema {id}", record.topic),
         })
     }

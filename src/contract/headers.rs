@@ -40,17 +40,8 @@ pub const REPLAYS: &str = "baton.replays";
 pub const REPLAYED: &str = "baton.replayed";
 
 /// What [`dead_letter`] adds.
-const OF_DEAD_LETTERS: [&str; 9] = [
-    DLQ_EXCEPTION,
-    DLQ_MESSAGE,
-    DLQ_TOPIC,
-    DLQ_PARTITION,
-    DLQ_OFFSET,
-    DLQ_REASON,
-    DLQ_DETAIL,
-    DLQ_WORKER,
-    DLQ_TIME,
-];
+const OF_DEAD_LETTERS: [&str; 9] =
+    [DLQ_EXCEPTION, DLQ_MESSAGE, DLQ_TOPIC, DLQ_PARTITION, DLQ_OFFSET, DLQ_REASON, DLQ_DETAIL, DLQ_WORKER, DLQ_TIME];
 
 /// Whether a header of a dead letter is the record's own: neither why it is dead nor which way it had come.
 #[must_use]

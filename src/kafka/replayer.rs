@@ -37,9 +37,9 @@ impl Replayer {
             // The broker's limit is the one that counts.
             .set("message.max.bytes", "16777216");
         // No offsets are wanted back, of no topic.
-        TransactionalProducer::new(&client, "".into(), PATIENCE).map(Self).map_err(|error| {
-            KafkaFault::of(&error, "begin to replay", &kafka.bootstrap_servers).explained(kafka)
-        })
+        TransactionalProducer::new(&client, "".into(), PATIENCE)
+            .map(Self)
+            .map_err(|error| KafkaFault::of(&error, "begin to replay", &kafka.bootstrap_servers).explained(kafka))
     }
 
     /// Whether the last record that was refused for itself was so for what it holds.

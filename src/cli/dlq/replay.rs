@@ -13,7 +13,7 @@ use crate::cli::output::{self, Format};
 use crate::cli::progress::Progress;
 use crate::cli::records::{Records, header};
 use crate::contract::{
-    ARRIVED, Codec, DLQ_OFFSET, DLQ_PARTITION, RawRecord, REPLAYED, REPLAYS, TopicSpec, Undecided, home_partition,
+    ARRIVED, Codec, DLQ_OFFSET, DLQ_PARTITION, REPLAYED, REPLAYS, RawRecord, TopicSpec, Undecided, home_partition,
     is_records_own, made_id,
 };
 use crate::kafka::admin::Admin;

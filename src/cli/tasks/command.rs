@@ -8,7 +8,9 @@ use crate::cli::follow::{AHEAD, follow};
 use crate::cli::fresh::{new_id, now_millis};
 use crate::cli::output::{self, Format, cell};
 use crate::cli::records::{Records, header};
-use crate::contract::{CE_ID, Codec, DLQ_DETAIL, DLQ_REASON, Envelope, IngressLimits, RecordKind, TaskCommand, rfc3339};
+use crate::contract::{
+    CE_ID, Codec, DLQ_DETAIL, DLQ_REASON, Envelope, IngressLimits, RecordKind, TaskCommand, rfc3339,
+};
 use crate::kafka::KafkaFault;
 use crate::kafka::produce::{Outgoing, PlainProducer};
 use crate::kafka::tail::{Next, Start, Tailed};
@@ -214,7 +216,8 @@ fn tell(
 
 /// Who runs this process, as far as it says so.
 fn user() -> String {
-    let named = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok()).find(|name| !name.is_empty());
+    let named =
+        ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok()).find(|name| !name.is_empty());
     named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 

@@ -36,7 +36,9 @@ pub(super) async fn run(
     tasks.forget_unknown();
     each(&records, context, "completions", start, |task, value| tasks.of(task).complete(value)).await?;
     if tasks.dropped {
-        output::note(format!("more tasks than {MOST} are known; those with the oldest news are left out: give --since"));
+        output::note(format!(
+            "more tasks than {MOST} are known; those with the oldest news are left out: give --since"
+        ));
     }
     let rows: Vec<Value> = tasks
         .by_news()

@@ -103,9 +103,11 @@ impl Seen {
     fn is_over(&self) -> bool {
         let run = self.completion.as_ref().map(|completion| completion["run"].as_i64().unwrap_or(1));
         self.caught_up == TOPICS
-            && run.is_some_and(|run| {
-                if self.standing.at.is_none() { true } else { self.has_ended() && run >= self.ends }
-            })
+            && run.is_some_and(
+                |run| {
+                    if self.standing.at.is_none() { true } else { self.has_ended() && run >= self.ends }
+                },
+            )
     }
 
     fn tell(&self, format: Format) -> anyhow::Result<Done> {
@@ -146,7 +148,9 @@ mod tests {
         assert!(seen.has_ended() && !seen.is_over());
         seen.completion = Some(json!({ "run": 1, "outcome": "FAILED" }));
         assert!(seen.is_over());
-        seen.fact(&json!({ "type": "COMMAND_APPLIED", "at": "2026-01-01T00:00:03Z", "detail": "{\"command\":\"RETRY\"}" }));
+        seen.fact(
+            &json!({ "type": "COMMAND_APPLIED", "at": "2026-01-01T00:00:03Z", "detail": "{\"command\":\"RETRY\"}" }),
+        );
         assert!(!seen.has_ended() && !seen.is_over());
         seen.fact(&ended);
         assert!(seen.has_ended() && !seen.is_over());
