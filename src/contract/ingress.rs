@@ -112,8 +112,10 @@ fn same_key(id: &str, key: Option<&[u8]>) -> Result<(), Refusal> {
     }
 }
 
-/// A forwarded record keeps the id it would have got where it arrived; a header that says nothing counts for nothing.
-fn made_id(raw: &RawRecord<'_>) -> String {
+/// The id of a task that has none and no key. A forwarded record keeps the one it would have got where it arrived; a
+/// header that says nothing counts for nothing.
+#[must_use]
+pub fn made_id(raw: &RawRecord<'_>) -> String {
     let first = raw.arrived.and_then(arrived_from);
     let (partition, offset) = first.unwrap_or((raw.partition, raw.offset));
     task_id_of(raw.topic, partition, offset)
