@@ -11,6 +11,7 @@ mod agents;
 mod dispatcher;
 mod lookups;
 mod orchestrator;
+mod rules;
 mod slot;
 mod sources;
 mod start;

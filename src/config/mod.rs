@@ -33,7 +33,7 @@ pub use llm::{Api, Llm, Prices, Provider, Structured};
 pub use load::Sources;
 pub use pointer::{Piece, Pointer, Template};
 pub use registry::Registry;
-pub use retry::Retry;
+pub use retry::{Agent as RetryAgent, CLASSES, Class, Retry};
 pub use routing::{AskLlm, Routing};
 pub use secret::Secret;
 pub use source::{CONFLUENT, Confluent, Source, StartFrom};

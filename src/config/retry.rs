@@ -1,6 +1,5 @@
 use super::check::Checks;
 use super::units::duration;
-use crate::workflow::{ErrorClass, Prefer, RetryRule, RetryRules};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,97 +49,45 @@ pub enum Agent {
     Other,
 }
 
-impl Retry {
-    /// The rules in force.
-    #[must_use]
-    pub fn rules(&self) -> RetryRules {
-        let defaults = RetryRules::default();
-        let by_class = ErrorClass::ALL.map(|class| self.class(class).over(defaults.by_class[class as usize]));
-        let mut by_agent = BTreeMap::new();
-        for (agent, classes) in &self.agents {
-            for class in ErrorClass::ALL {
-                if let Some(own) = classes.get(&key(class)) {
-                    let name = agent.trim().to_ascii_lowercase();
-                    by_agent.insert((name, class.symbol()), own.over(by_class[class as usize]));
-                }
-            }
-        }
-        RetryRules { by_class, by_agent }
-    }
+/// The classes of errors, as the configuration spells them.
+pub const CLASSES: [&str; 8] =
+    ["transient", "rate_limited", "timeout", "invalid_output", "contract", "auth", "permanent", "cancelled"];
 
-    fn class(&self, class: ErrorClass) -> &Class {
-        match class {
-            ErrorClass::Transient => &self.transient,
-            ErrorClass::RateLimited => &self.rate_limited,
-            ErrorClass::Timeout => &self.timeout,
-            ErrorClass::InvalidOutput => &self.invalid_output,
-            ErrorClass::Contract => &self.contract,
-            ErrorClass::Auth => &self.auth,
-            ErrorClass::Permanent => &self.permanent,
-            ErrorClass::Cancelled => &self.cancelled,
-        }
+impl Retry {
+    /// What is said of each class, in the order of [`CLASSES`].
+    #[must_use]
+    pub fn classes(&self) -> [&Class; CLASSES.len()] {
+        [
+            &self.transient,
+            &self.rate_limited,
+            &self.timeout,
+            &self.invalid_output,
+            &self.contract,
+            &self.auth,
+            &self.permanent,
+            &self.cancelled,
+        ]
     }
 
     pub(super) fn check(&self, checks: &mut Checks) {
-        for class in ErrorClass::ALL {
-            self.class(class).check(&format!("workflow.retry.{}", key(class)), checks);
+        for (class, own) in CLASSES.iter().zip(self.classes()) {
+            own.check(&format!("workflow.retry.{class}"), checks);
         }
-        let known = ErrorClass::ALL.map(key);
         for (agent, classes) in &self.agents {
             for (class, own) in classes {
                 let path = format!("workflow.retry.agents.{agent}.{class}");
-                let remedy = format!("name one of {}", known.join(", "));
-                checks.that(known.contains(class), &path, "is no class of errors", &remedy);
+                let remedy = format!("name one of {}", CLASSES.join(", "));
+                checks.that(CLASSES.contains(&class.as_str()), &path, "is no class of errors", &remedy);
                 own.check(&path, checks);
             }
         }
     }
 }
 
-/// The class as the configuration spells it.
-fn key(class: ErrorClass) -> String {
-    class.symbol().to_ascii_lowercase()
-}
-
 impl Class {
-    fn over(&self, rule: RetryRule) -> RetryRule {
-        let millis = |wait: Wait| i64::try_from(wait.0.as_millis()).unwrap_or(i64::MAX);
-        RetryRule {
-            attempts: self.attempts.unwrap_or(rule.attempts),
-            backoff: self.backoff.map_or(rule.backoff, millis),
-            backoff_cap: self.backoff_cap.map_or(rule.backoff_cap, millis),
-            agent: match self.agent {
-                Some(Agent::Same) => Prefer::Same,
-                Some(Agent::Other) => Prefer::Other,
-                None => rule.agent,
-            },
-        }
-    }
-
     fn check(&self, path: &str, checks: &mut Checks) {
         if let Some(attempts) = self.attempts {
             checks.range(&format!("{path}.attempts"), attempts, 1, 100);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_said_is_the_classs_default_and_an_agents_word_goes_first() {
-        let text = r#"
-            [transient]
-            attempts = 5
-            [agents."Slow One".transient]
-            backoff = "10s"
-        "#;
-        let retry: Retry = toml::from_str(text).expect("it parses");
-        let rules = retry.rules();
-        let of = |agent| rules.of(agent, ErrorClass::Transient);
-        assert_eq!((of("any").attempts, of("any").backoff), (5, 1_000));
-        assert_eq!((of("slow one").attempts, of("slow one").backoff), (5, 10_000));
-        assert_eq!(rules.of("slow one", ErrorClass::Permanent).attempts, 1);
     }
 }

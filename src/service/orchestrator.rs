@@ -1,7 +1,8 @@
 //! The role `orchestrator`: one worker on a thread of its own, with the runner and the looker-up it needs.
 
+use super::rules::{millis, rules};
 use super::{Base, lookups};
-use crate::config::{AskLlm, Auto, Config, Fallback};
+use crate::config::{AskLlm, Config};
 use crate::kafka::{KafkaLog, LogSettings};
 use crate::llm::Card;
 use crate::partition::Window;
@@ -9,10 +10,9 @@ use crate::runner::{Asker, EffectRunner};
 use crate::selection::{Agent, LlmUse, Policy};
 use crate::telemetry::Metrics;
 use crate::worker::{Parts, Settings, SharedRegistry, Stop, StopSignal, TopicLimits, Worker};
-use crate::workflow::{Answer, PlanFallback, Rules};
+use crate::workflow::Answer;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
-use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -63,10 +63,6 @@ pub(super) async fn run(base: &Base, stop: Arc<StopSignal>, waker: Arc<Waker>) -
     Ok(end.await.unwrap_or_else(gone)?)
 }
 
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
 fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, llm_available: bool) -> Settings {
     let workflow = &config.workflow;
     Settings {
@@ -74,35 +70,7 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
         max_live: config.worker.max_live,
         dead_letter_ratio: config.worker.dead_letter_ratio,
         payload_bytes: workflow.payload_bytes,
-        rules: Rules {
-            default_deadline: millis(workflow.default_deadline),
-            max_hops: workflow.max_hops,
-            accept_timeout: millis(workflow.accept_timeout),
-            assignment_timeout: millis(workflow.assignment_timeout),
-            inactivity_timeout: millis(workflow.inactivity_timeout),
-            llm_budget: millis(config.llm.budget),
-            plan_budget: millis(workflow.plan_budget),
-            // Each is a write, and begins the wait for the next word anew.
-            progress_interval: millis(workflow.inactivity_timeout) / 4,
-            command_patience: millis(workflow.command_patience),
-            workflow_bytes: workflow.workflow_bytes,
-            max_attempts: workflow.max_attempts,
-            max_tokens: workflow.max_tokens,
-            max_cost_micros: workflow.max_cost_micros,
-            max_repeats: workflow.max_repeats,
-            retry: workflow.retry.rules(),
-            auto_plans: workflow.auto == Auto::Plan,
-            can_plan: llm_available,
-            max_steps: workflow.max_steps,
-            max_fan_out: workflow.max_fan_out,
-            max_depth: workflow.max_depth,
-            max_replans: workflow.max_replans,
-            plan_fallback: match workflow.plan_fallback {
-                Fallback::Step => PlanFallback::Step,
-                Fallback::Route => PlanFallback::Route,
-                Fallback::Fail => PlanFallback::Fail,
-            },
-        },
+        rules: rules(config, llm_available),
         policy: Policy {
             llm: match config.routing.llm {
                 AskLlm::Always => LlmUse::Always,

@@ -191,13 +191,16 @@ fn a_failed_report_ends_the_task_with_its_class() {
 }
 
 #[test]
-fn a_question_to_a_person_ends_the_task() {
+fn a_question_that_nobody_answers_lasts_until_the_deadline() {
     let Office { scratch, .. } = office();
-    submit(scratch, &[for_agents("asks", &["Asker"])]);
+    let (task, _) = due(for_agents("asks", &["Asker"]), Duration::from_secs(3));
+    submit(scratch, &[task]);
     let mut told = Told::of(scratch);
-    assert_eq!(told.ended("asks", "FAILED", "input_required")["message"], "which one?");
+    let message = told.ended("asks", "EXPIRED", "deadline")["message"].clone();
+    assert_eq!(message, "nobody answered until the task's deadline");
     let facts = told.facts("asks");
-    assert!(facts.iter().any(|fact| fact["type"] == "STEP_FAILED" && fact["reason"] == "INPUT_REQUIRED"), "{facts:#?}");
+    let asked = |fact: &Value| fact["type"] == "INPUT_REQUESTED" && fact["detail"].to_string().contains("which one?");
+    assert!(facts.iter().any(asked), "{facts:#?}");
 }
 
 #[test]

@@ -75,6 +75,11 @@ impl Scratch {
             self.stack.bootstrap, self.prefix, self.registry
         );
         lay_over(&mut config, base.parse().expect("the base is TOML"));
+        // A failure shows as what it is, unless the test is about trying again.
+        for class in ["transient", "rate_limited", "timeout", "invalid_output", "contract", "auth"] {
+            let once = format!("[workflow.retry.{class}]\nattempts = 1\n");
+            lay_over(&mut config, once.parse().expect("the base is TOML"));
+        }
         lay_over(&mut config, toml.parse().expect("the test's configuration is TOML"));
         let path = self.dir.path().join(file);
         fs::write(&path, config.to_string()).expect("the configuration can be written");
