@@ -223,7 +223,8 @@ impl<'a> Writer<'a> {
         let made = task_id.as_ref().filter(|id| back.name == "tasks" && **id == made_id(&was));
         let key = made.map(|id| id.clone().into_bytes()).or_else(|| letter.key.clone());
         // Where no id can be read it is judged where it was.
-        let home = task_id.map_or(partition.rem_euclid(back.partitions), |id| home_partition(&id, back.partitions));
+        let home =
+            task_id.map_or_else(|| partition.rem_euclid(back.partitions), |id| home_partition(&id, back.partitions));
         let own = letter.headers.iter().filter(|(name, _)| is_records_own(name)).cloned();
         let count = (replays(letter) + 1).to_string().into_bytes();
         Ok(Outgoing {

@@ -12,6 +12,7 @@ use crate::contract::rfc3339;
 use crate::kafka::KafkaFault;
 use crate::kafka::tail::{Next, Start, Tailed};
 use serde_json::{Value, json};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -101,7 +102,7 @@ impl Tasks {
     /// Those with the latest news first.
     fn by_news(self) -> Vec<(String, Standing)> {
         let mut all: Vec<_> = self.known.into_iter().collect();
-        all.sort_by(|(_, one), (_, other)| other.at.cmp(&one.at));
+        all.sort_by_key(|(_, standing)| Reverse(standing.at));
         all
     }
 }

@@ -57,7 +57,7 @@ impl Standing {
     pub(super) fn complete(&mut self, completion: &Value) {
         let text = |field: &str| completion[field].as_str().map(str::to_owned);
         let at = moment(&completion["completedAt"]);
-        if self.is_live() && self.at.is_none_or(|last| at >= last) {
+        if self.at.is_none_or(|last| at >= last) {
             (self.at, self.outcome, self.reason) = (Some(at), text("outcome"), text("reason"));
         }
     }
@@ -116,6 +116,8 @@ mod tests {
         let mut refused = Standing::default();
         refused.complete(&completion("2026-01-01T00:00:00Z"));
         assert_eq!((refused.status(), refused.reason.as_deref()), ("REJECTED", Some("invalid")));
+        refused.complete(&completion("2026-01-02T00:00:00Z"));
+        assert_eq!(refused.at, Some(1_767_312_000_000), "the last one counts");
         let mut accepted = after(&[fact("TASK_ACCEPTED", "2", &Value::Null)]);
         accepted.complete(&completion("2026-01-01T00:00:00Z"));
         assert_eq!(accepted.status(), "RUNNING");

@@ -37,7 +37,7 @@ fn what_was_wrong_is_mended_and_the_letters_are_replayed_as_the_tasks_they_were(
     scratch.apply().register(&[definition("Echo", "says it again")]);
     let agents = Agents::start(&scratch, vec![("Echo", works(Value::clone))]);
     let small = scratch.worker("small").toml("[workflow]\npayload_bytes = \"1KiB\"").start();
-    let (tasks, large) = (scratch.topic("tasks"), "x".repeat(2_000));
+    let (tasks, large) = (scratch.topic("tasks"), json!({ "text": "x".repeat(2_000) }));
     let sender = Sender::new(scratch.stack, Partitioner::Default);
     let first = sender.send_all([
         Send::to(&tasks).key("named").json(&json!({ "taskId": "named", "objective": "o", "input": large })),
