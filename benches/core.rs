@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use baton::partition::{Arrival, Kept, Partition, Source, View, What, Window};
-use baton::selection::{Agent, Availability, Definition, Policy, Registry, Resolved, Version, topic_name};
+use baton::selection::{Agent, Availability, Definition, Policy, Registry, Resolved, Schemas, Version, topic_name};
 use baton::workflow::{
     AssignmentId, Input, Payload, Position, Report, ReportStatus, Rules, Submission, Task, Timestamp, Usage,
 };
@@ -103,7 +103,7 @@ struct Population {
     /// Tasks by the step they wait in, longest waiting first.
     waiting: [VecDeque<Running>; INPUTS_PER_TASK - 1],
     started: usize,
-    offsets: [i64; 2],
+    offsets: [i64; 3],
     now: Timestamp,
 }
 
@@ -112,13 +112,13 @@ impl Population {
         let registry = registry();
         let availability = registry.entries().map(|(key, _)| key).collect();
         Self {
-            partition: Partition::new(0, [Some(0), Some(0)], BTreeMap::<Arc<str>, Kept>::new()),
+            partition: Partition::new(0, [Some(0); 3], BTreeMap::<Arc<str>, Kept>::new()),
             registry,
             availability,
             live,
             waiting: Default::default(),
             started: 0,
-            offsets: [0; 2],
+            offsets: [0; 3],
             now: Timestamp(1_700_000_000_000),
         }
     }
@@ -171,17 +171,16 @@ impl Population {
     /// Stages and adopts one batch; only that is timed.
     fn apply(&mut self, batch: Vec<Arrival>) -> Duration {
         self.now = self.now.plus(10);
-        let rules = Rules {
-            default_deadline: 86_400_000,
-            max_hops: 20,
-            accept_timeout: 3_600_000,
-            assignment_timeout: 600_000,
-            llm_budget: 3_000,
-            progress_interval: 15_000,
-            workflow_bytes: 1 << 20,
-        };
+        let rules = Rules::default();
+        let schemas = Schemas::default();
         let policy = Policy::default();
-        let view = View { registry: &self.registry, availability: &self.availability, policy: &policy, rules: &rules };
+        let view = View {
+            registry: &self.registry,
+            availability: &self.availability,
+            policy: &policy,
+            rules: &rules,
+            schemas: &schemas,
+        };
         let started = on_cpu();
         let staged = self.partition.stage(&batch, &view, self.now);
         let counts = &staged.counts;

@@ -100,8 +100,18 @@ Examples:
   baton agents unregister 'Lead Scorer'
   baton agents exec --file agent.json -- jq '.input | length'")]
     Agents(AgentsArgs),
-    /// Tasks: state and timeline with every decision and why
-    #[command(after_help = "Examples:\n  baton tasks show t-42\n  baton tasks show t-42 --format json")]
+    /// Tasks: list, show and watch them; cancel, pause, approve, answer, retry, reassign
+    #[command(after_help = "\
+Examples:
+  baton tasks list --status RUNNING,PAUSED
+  baton tasks show t-42
+  baton tasks watch t-42 --format json
+  baton tasks cancel t-42 --reason 'the customer withdrew'
+  baton tasks answer t-42 '{\"budget\":5000}' --step 2
+  baton tasks reassign t-42 --step 2 --agent 'Lead Scorer'
+
+A command is a record of task-commands; each of these waits until a worker has applied or refused it. Exit 1: it was
+refused, or nobody has answered in time; then it still counts, and the same --id asks again without doing it twice.")]
     Tasks(TasksArgs),
     /// Topics: list them, read them as JSON lines
     #[command(after_help = "\
@@ -111,12 +121,13 @@ Examples:
   baton topics tail task-events -n 20
   baton topics tail tasks --from-beginning --key t-42")]
     Topics(TopicsArgs),
-    /// Dead letters: what was refused, and why
+    /// Dead letters: what was refused and why; replay them
     #[command(after_help = "\
 Examples:
   baton dlq list --since 1h
   baton dlq list --topic tasks --reason INVALID
-  baton dlq show tasks 3 17")]
+  baton dlq show tasks 3 17
+  baton dlq replay --topic tasks --since 1h --dry-run")]
     Dlq(DlqArgs),
     /// The configuration in force
     #[command(after_help = "Examples:\n  baton config print\n  baton config print --format json")]
@@ -353,6 +364,88 @@ pub(super) enum TasksCommand {
         #[command(flatten)]
         format: FormatArgs,
     },
+    /// What the topics know of: tasks under way and ended ones, those with the latest news first
+    List {
+        /// Only with one of these: RUNNING, PAUSED, SUCCEEDED, PARTIAL, FAILED, CANCELLED, EXPIRED, REJECTED
+        #[arg(long, value_name = "STATUS,…", value_delimiter = ',')]
+        status: Vec<String>,
+        /// Only of what happened that long ago and later: `1h`; without it everything that the topics keep is read
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        since: Option<Duration>,
+        /// So many at most
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Follow a task until it ends, from its first fact on; exit 1 unless it succeeds
+    Watch {
+        #[arg(value_name = "TASK")]
+        id: String,
+        /// As lines for people, or as JSON lines: facts, and at last the completion
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// End a task; what its agents are at is withdrawn
+    Cancel(CommandArgs),
+    /// Begin nothing new of a task; what its agents are at goes on
+    Pause(CommandArgs),
+    /// Go on with a paused task
+    Resume(CommandArgs),
+    /// Let a step go on that waits for a person's approval
+    Approve(StepCommandArgs),
+    /// Refuse it
+    Reject(StepCommandArgs),
+    /// Try a failed step again
+    Retry(StepCommandArgs),
+    /// Give a step to another agent
+    Reassign {
+        /// The agent that gets the step
+        #[arg(long, value_name = "NAME")]
+        agent: String,
+        #[command(flatten)]
+        command: StepCommandArgs,
+    },
+    /// Answer what an agent asked
+    Answer {
+        #[command(flatten)]
+        command: StepCommandArgs,
+        /// JSON, or plain text
+        value: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StepCommandArgs {
+    #[command(flatten)]
+    pub(super) command: CommandArgs,
+    /// The step it is about [default: the only one that can be meant]
+    #[arg(long, value_name = "STEP")]
+    pub(super) step: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CommandArgs {
+    #[arg(value_name = "TASK")]
+    pub(super) task: String,
+    /// Why, for those who read the task's story
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+    /// Who says so [default: the user of this process]
+    #[arg(long, value_name = "NAME")]
+    pub(super) actor: Option<String>,
+    /// Id of the command; sent again under it, it is not applied again [default: a new one]
+    #[arg(long, value_name = "ID")]
+    pub(super) id: Option<String>,
+    /// How long to wait for a worker's answer
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "15s")]
+    pub(super) timeout: Duration,
+    /// Send it, print its id, and wait for nothing
+    #[arg(long, conflicts_with = "timeout")]
+    pub(super) no_wait: bool,
+    /// As a line for people, or as JSON
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -397,15 +490,8 @@ pub(super) struct DlqArgs {
 pub(super) enum DlqCommand {
     /// Dead letters, oldest first
     List {
-        /// Only those of one topic: `tasks`
-        #[arg(long)]
-        topic: Option<String>,
-        /// Only those with one reason: `INVALID`
-        #[arg(long)]
-        reason: Option<String>,
-        /// Only those of that long ago and later: `1h`
-        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-        since: Option<Duration>,
+        #[command(flatten)]
+        filter: LetterFilter,
         #[command(flatten)]
         format: FormatArgs,
     },
@@ -417,6 +503,63 @@ pub(super) enum DlqCommand {
         partition: i32,
         offset: i64,
     },
+    /// Write dead letters once more to the topic they were refused from, each once
+    #[command(after_help = "\
+Examples:
+  baton dlq replay --topic tasks --reason UNKNOWN_SCHEMA --dry-run
+  baton dlq replay --topic tasks --reason UNKNOWN_SCHEMA --rate 50/s --yes
+  baton dlq replay --topic tasks --partition 3 --offset 17
+
+A record goes back with its own key, value and headers, and baton.replays: how often it was replayed. A task that had
+neither id nor key gets the id it had as its key. The record and a mark among the dead letters that it was replayed are
+one transaction: interrupt it at any moment and run it again, and nothing is replayed twice. What is refused again is a
+new dead letter, which can be replayed up to --max-replays. Dead letters of sources are not replayed: they came from
+topics of others, whose other readers would see them again.")]
+    Replay(ReplayArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LetterFilter {
+    /// Only those of one topic: `tasks`
+    #[arg(long)]
+    pub(super) topic: Option<String>,
+    /// Only those with one reason: `INVALID`
+    #[arg(long)]
+    pub(super) reason: Option<String>,
+    /// Only those of that long ago and later: `1h`
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(super) since: Option<Duration>,
+    /// Only those that lie on one partition
+    #[arg(long, value_name = "N")]
+    pub(super) partition: Option<i32>,
+    /// Only the one that lies there
+    #[arg(long, value_name = "N", requires_all = ["topic", "partition"])]
+    pub(super) offset: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    #[command(flatten)]
+    pub(super) filter: LetterFilter,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// At most so many a second: `50/s`
+    #[arg(long, value_name = "N/s", value_parser = rate)]
+    pub(super) rate: Option<u32>,
+    /// Leave those alone that were replayed so often already
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_replays: u32,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
+}
+
+fn rate(text: &str) -> Result<u32, String> {
+    let number = text.trim().strip_suffix("/s").unwrap_or(text).trim().parse::<u32>().ok();
+    number.filter(|number| *number > 0).ok_or_else(|| "give a number of records a second, such as 50/s".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ mod table;
 use super::Done;
 use super::args::DemoArgs;
 use super::context::{Context, WrongUse};
-use super::dlq::now_millis;
+use super::fresh::now_millis;
 use super::output;
 use super::records::Records;
 use crate::contract::Codec;

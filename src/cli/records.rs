@@ -1,10 +1,13 @@
 //! Records of our topics for people: read without a group, decoded to JSON by the schema they were written with.
 
 use super::context::Context;
-use crate::contract::{self, Registry, SchemaCache, home_partition, rfc3339, to_json, wire};
+use crate::contract::{
+    self, Codec, Registry, SchemaCache, Undecided, WireRecord, home_partition, rfc3339, to_json, wire,
+};
 use crate::kafka::KafkaFault;
 use crate::kafka::admin::Admin;
 use crate::kafka::tail::{self, Start, Tailed};
+use anyhow::anyhow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
@@ -63,13 +66,33 @@ impl<'a> Records<'a> {
     pub(super) async fn of_task(&self, suffix: &str, task_id: &str) -> anyhow::Result<Vec<Shown>> {
         let topic = self.context.topic(suffix);
         let kafka = &self.context.config.kafka;
-        let found = Admin::new(kafka)?.topic(&topic).await?.ok_or_else(|| KafkaFault::NoTopic(topic.clone()))?;
-        let home = vec![home_partition(task_id, found.partitions)];
+        let home = vec![self.home(suffix, task_id).await?];
         let key = task_id.as_bytes().to_vec();
         let of_task = move |record: &Tailed| record.key.as_ref() == Some(&key);
         let mut records = tail::read(kafka, &topic, Some(home), Start::Beginning, MOST, of_task).await?;
         records.sort_by_key(|record| record.offset);
         self.shown(records).await
+    }
+
+    /// The partition of a topic on which a task lives.
+    pub(super) async fn home(&self, suffix: &str, task_id: &str) -> anyhow::Result<i32> {
+        let topic = self.context.topic(suffix);
+        let found = Admin::new(&self.context.config.kafka)?.topic(&topic).await?;
+        Ok(home_partition(task_id, found.ok_or(KafkaFault::NoTopic(topic))?.partitions))
+    }
+
+    /// A record of one of our own topics.
+    pub(super) async fn typed<T: WireRecord>(&self, codec: &Codec, record: &Tailed) -> anyhow::Result<T> {
+        let value = record.value.as_deref().unwrap_or_default();
+        if let Some((id, _)) = wire::split(value) {
+            self.learn(id).await?;
+        }
+        codec.decode(value).map_err(|undecided| match undecided {
+            Undecided::Refused(refusal) => {
+                anyhow!("{} {}/{}: {refusal}", record.topic, record.partition, record.offset)
+            }
+            Undecided::NeedsSchema(id) => anyhow!("{}: the registry has no schema {id}", record.topic),
+        })
     }
 
     async fn shown(&self, records: Vec<Tailed>) -> anyhow::Result<Vec<Shown>> {

@@ -59,7 +59,7 @@ pub(super) async fn hand_in(
 
 async fn send(context: &Context, producer: &PlainProducer, drafts: &[Draft], print: bool) -> anyhow::Result<()> {
     let topic = context.topic("tasks");
-    let time = rfc3339(super::dlq::now_millis());
+    let time = rfc3339(super::fresh::now_millis());
     let mut pending: VecDeque<(&str, Pending)> = VecDeque::new();
     let mut sent = 0;
     let told = |sent: usize| {

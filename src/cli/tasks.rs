@@ -1,162 +1,76 @@
-//! `baton tasks show`: what became of one task, read from the topics alone.
+//! `baton tasks …`: what became of tasks, read from the topics alone, and what people say of them.
+
+mod command;
+mod list;
+mod show;
+mod standing;
+mod watch;
 
 use super::Done;
 use super::args::{TasksArgs, TasksCommand};
 use super::context::{Context, WrongUse};
-use super::output::{self, Format, cell, safe};
-use super::records::{Records, Shown};
-use crate::contract::check_task_id;
-use anyhow::bail;
+use super::output::cell;
+use crate::contract::{CommandType, TaskCommand, check_task_id};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
 pub(super) async fn run(context: &Context, args: TasksArgs) -> anyhow::Result<Done> {
-    let TasksCommand::Show { id, format } = args.command;
-    check_task_id(&id).map_err(|fault| WrongUse(format!("TASK: {fault}")))?;
-    let records = Records::new(context)?;
-    let events = records.of_task("task-events", &id).await?;
-    let decisions: Vec<Value> = values(records.of_task("routing-decisions", &id).await?);
-    let completions: Vec<Value> = values(records.of_task("completions", &id).await?);
-    if events.is_empty() && decisions.is_empty() && completions.is_empty() {
-        bail!(
-            "nothing is known of task {id}: it was not accepted yet (does a worker run? `baton doctor`), its records are \
-             older than the topics keep, or it was refused (`baton dlq list --topic tasks`)"
-        );
-    }
-    let facts = facts(&values(events));
-    let story = json!({
-        "taskId": id,
-        "state": state(&facts, completions.last()),
-        "facts": facts,
-        "decisions": decisions,
-        "completion": completions.last(),
-    });
-    match format.format {
-        Format::Json => output::line(serde_json::to_string_pretty(&story)?)?,
-        Format::Table => output::raw(told(&story).as_bytes())?,
-    }
-    Ok(Done::Well)
+    use TasksCommand as Given;
+    let plain = |task: &str, command| TaskCommand::new(task, command);
+    let of_step = |task: &str, step: Option<String>, command| TaskCommand { step_id: step, ..plain(task, command) };
+    let (command, said) = match args.command {
+        Given::Show { id, format } => return show::run(context, &id, format.format).await,
+        Given::List { status, since, limit, format } => {
+            return list::run(context, &status, since, limit, format.format).await;
+        }
+        Given::Watch { id, format } => return watch::run(context, &id, format).await,
+        Given::Cancel(said) => (plain(&said.task, CommandType::Cancel), said),
+        Given::Pause(said) => (plain(&said.task, CommandType::Pause), said),
+        Given::Resume(said) => (plain(&said.task, CommandType::Resume), said),
+        Given::Approve(given) => (of_step(&given.command.task, given.step, CommandType::Approve), given.command),
+        Given::Reject(given) => (of_step(&given.command.task, given.step, CommandType::Reject), given.command),
+        Given::Retry(given) => (of_step(&given.command.task, given.step, CommandType::Retry), given.command),
+        Given::Reassign { agent, command: given } => {
+            let command = of_step(&given.command.task, given.step, CommandType::Reassign);
+            (TaskCommand { agent_name: Some(agent), ..command }, given.command)
+        }
+        Given::Answer { command: given, value } => {
+            let command = of_step(&given.command.task, given.step, CommandType::Answer);
+            (TaskCommand { value: Some(value), ..command }, given.command)
+        }
+    };
+    command::run(context, said, command).await
 }
 
-fn values(shown: Vec<Shown>) -> Vec<Value> {
-    shown.into_iter().map(|shown| shown.value).collect()
+fn checked(id: &str) -> Result<(), WrongUse> {
+    check_task_id(id).map_err(|fault| WrongUse(format!("TASK: {fault}")))
 }
 
-/// Each fact with its number and time; a record holds those of one transaction.
-fn facts(events: &[Value]) -> Vec<Value> {
-    let mut facts = Vec::new();
-    for event in events {
-        let first = event["firstSequence"].as_i64().unwrap_or_default();
-        for (number, fact) in (first..).zip(event["facts"].as_array().into_iter().flatten()) {
-            let mut fact = fact.clone();
-            fact["number"] = json!(number);
-            fact["at"] = event["at"].clone();
-            facts.push(fact);
-        }
-    }
-    facts
+/// The facts of one record of `task-events`, each with its number and time.
+fn facts(event: &Value) -> Vec<Value> {
+    let first = event["firstSequence"].as_i64().unwrap_or_default();
+    let numbered = |(number, fact): (i64, &Value)| {
+        let mut fact = fact.clone();
+        fact["number"] = json!(number);
+        fact["at"] = event["at"].clone();
+        fact
+    };
+    (first..).zip(event["facts"].as_array().into_iter().flatten()).map(numbered).collect()
 }
 
-/// How it ended, or what it waits for.
-fn state(facts: &[Value], completion: Option<&Value>) -> String {
-    if let Some(outcome) = completion.and_then(|completion| completion["outcome"].as_str()) {
-        return outcome.to_owned();
-    }
-    let last = facts.iter().rev().find_map(|fact| fact["type"].as_str().filter(|kind| *kind != "STEP_PROGRESSED"));
-    match last {
-        Some("STEP_ASSIGNED") => "waiting for the agent to accept",
-        Some("STEP_ACCEPTED") => "the agent is at work",
-        Some("AGENT_ASKED") => "waiting for the LLM's choice",
-        Some("AGENT_CHOSEN") => "waiting for an agent that fits",
-        Some("TASK_ENDED") => "ended",
-        Some(_) => "under way",
-        None => "unknown",
-    }
-    .to_owned()
-}
-
-fn told(story: &Value) -> String {
-    let mut text = String::new();
-    let mut say = |line: String| writeln!(text, "{}", line.trim_end()).expect("writing to a string cannot fail");
-    let or_dash = |value: &Value| cell(Some(value));
-    say(format!("{}  {}", or_dash(&story["taskId"]), or_dash(&story["state"])));
-    let completion = &story["completion"];
-    if completion.is_object() {
-        let (reason, message) = (or_dash(&completion["reason"]), or_dash(&completion["message"]));
-        say(format!("  {reason}: {message}"));
-        if let Some(result) = completion["result"].as_str() {
-            say(format!("  result: {}", safe(result)));
+/// One fact for people.
+fn line(fact: &Value) -> String {
+    let text = |field: &str| cell(Some(&fact[field]));
+    let mut line = format!("{:>4}  {}  {:<16}", text("number"), text("at"), text("type"));
+    for (name, field) in [("step", "stepId"), ("agent", "agentName"), ("attempt", "attempt"), ("by", "actor")] {
+        if !fact[field].is_null() {
+            write!(line, "  {name} {}", text(field)).expect("writing to a string cannot fail");
         }
     }
-    say(String::new());
-    let decisions: Vec<&Value> = story["decisions"].as_array().into_iter().flatten().collect();
-    let mut told = vec![false; decisions.len()];
-    for fact in story["facts"].as_array().into_iter().flatten() {
-        let mut line =
-            format!("{:>4}  {}  {:<16}", or_dash(&fact["number"]), or_dash(&fact["at"]), or_dash(&fact["type"]));
-        for (name, field) in [("step", "stepId"), ("agent", "agentName"), ("attempt", "attempt"), ("by", "actor")] {
-            if !fact[field].is_null() {
-                write!(line, "  {name} {}", or_dash(&fact[field])).expect("writing to a string cannot fail");
-            }
-        }
-        if !fact["reason"].is_null() {
-            write!(line, "  {}", or_dash(&fact["reason"])).expect("writing to a string cannot fail");
-        }
-        say(line);
-        if let Some(detail) = fact["detail"].as_str() {
-            say(format!("      {}", safe(detail)));
-        }
-        let of_fact = decisions
-            .iter()
-            .position(|decision| !decision["decisionId"].is_null() && decision["decisionId"] == fact["decisionId"]);
-        if let Some(index) = of_fact.filter(|index| !told[*index]) {
-            told[index] = true;
-            decision_lines(decisions[index]).into_iter().for_each(&mut say);
-        }
+    if !fact["reason"].is_null() {
+        write!(line, "  {}", text("reason")).expect("writing to a string cannot fail");
     }
-    for (decision, _) in decisions.iter().zip(&told).filter(|(_, told)| !**told) {
-        say(format!("      decision {}", or_dash(&decision["decisionId"])));
-        decision_lines(decision).into_iter().for_each(&mut say);
-    }
-    text
-}
-
-/// What was decided, by whom, why, among whom, and what the models said.
-fn decision_lines(decision: &Value) -> Vec<String> {
-    let or_dash = |value: &Value| cell(Some(value));
-    let choice = if decision["chosen"].is_null() { &decision["choice"] } else { &decision["chosen"] };
-    let mut first = format!("      chosen: {} by {}", or_dash(choice), or_dash(&decision["by"]));
-    if let Some(confidence) = decision["confidence"].as_f64() {
-        write!(first, ", confidence {confidence:.2}").expect("writing to a string cannot fail");
-    }
-    if decision["degraded"] == true {
-        write!(first, ", degraded ({})", or_dash(&decision["degradedReason"]))
-            .expect("writing to a string cannot fail");
-    }
-    let mut lines = vec![first, format!("      why: {}", or_dash(&decision["reason"]))];
-    for candidate in decision["candidates"].as_array().into_iter().flatten() {
-        let score = candidate["score"].as_f64().map_or_else(|| "    -".to_owned(), |score| format!("{score:>5.2}"));
-        let mut line = format!("        {score}  {}", or_dash(&candidate["agentName"]));
-        if let Some(factors) = candidate["factors"].as_object().filter(|factors| !factors.is_empty()) {
-            let shown: Vec<_> = factors.iter().map(|(name, value)| format!("{}={value:.2}", safe(name))).collect();
-            write!(line, "  {}", shown.join(" ")).expect("writing to a string cannot fail");
-        }
-        if !candidate["excluded"].is_null() {
-            write!(line, "  excluded: {}", or_dash(&candidate["excluded"])).expect("writing to a string cannot fail");
-        }
-        lines.push(line);
-    }
-    for attempt in decision["attempts"].as_array().into_iter().flatten() {
-        lines.push(format!(
-            "      asked {} ({}): {} in {} ms: {}",
-            or_dash(&attempt["model"]),
-            or_dash(&attempt["provider"]),
-            or_dash(&attempt["verdict"]),
-            attempt["millis"],
-            or_dash(&attempt["answer"]),
-        ));
-    }
-    lines
+    line.trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -169,36 +83,7 @@ mod tests {
             json!({ "firstSequence": 1, "at": "a", "facts": [{ "type": "TASK_ACCEPTED" }, { "type": "AGENT_CHOSEN" }] }),
             json!({ "firstSequence": 3, "at": "b", "facts": [{ "type": "STEP_ASSIGNED" }] }),
         ];
-        let numbers: Vec<_> = facts(&events).iter().map(|fact| fact["number"].as_i64().unwrap()).collect();
+        let numbers: Vec<_> = events.iter().flat_map(facts).map(|fact| fact["number"].as_i64().unwrap()).collect();
         assert_eq!(numbers, [1, 2, 3]);
-    }
-
-    #[test]
-    fn the_story_says_who_was_chosen_and_why_where_it_happened() {
-        let story = json!({
-            "taskId": "t", "state": "SUCCEEDED", "completion": { "reason": "done", "message": "ok", "result": "r" },
-            "facts": [
-                { "number": 1, "at": "x", "type": "AGENT_CHOSEN", "decisionId": "d", "stepId": "1" },
-                { "number": 2, "at": "y", "type": "TASK_ENDED" },
-            ],
-            "decisions": [{
-                "decisionId": "d", "choice": "AGENT", "chosen": "Scorer", "by": "CLEAR_WINNER", "reason": "led by 0.3",
-                "candidates": [{ "agentName": "Scorer", "score": 0.9, "factors": { "text": 0.9 } },
-                               { "agentName": "Other", "excluded": "not allowed for this task" }],
-            }],
-        });
-        let text = told(&story);
-        let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is not in:\n{text}"));
-        assert!(place("AGENT_CHOSEN") < place("chosen: Scorer by CLEAR_WINNER"));
-        assert!(place("why: led by 0.3") < place("TASK_ENDED"));
-        place("excluded: not allowed for this task");
-        place("result: r");
-    }
-
-    #[test]
-    fn a_task_that_has_not_ended_says_what_it_waits_for() {
-        let facts = [json!({ "type": "STEP_ASSIGNED" }), json!({ "type": "STEP_PROGRESSED" })];
-        assert_eq!(state(&facts, None), "waiting for the agent to accept");
-        assert_eq!(state(&facts, Some(&json!({ "outcome": "FAILED" }))), "FAILED");
     }
 }

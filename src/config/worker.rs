@@ -11,6 +11,8 @@ pub struct Worker {
     pub batch: usize,
     /// Live workflows held at most; beyond it no new tasks are taken until some end.
     pub max_live: usize,
+    /// Share of dead letters among the inputs of a minute (of at least 20) beyond which a worker warns.
+    pub dead_letter_ratio: f64,
     /// How long a silent worker keeps its partitions.
     #[serde(with = "duration")]
     pub session_timeout: Duration,
@@ -24,6 +26,7 @@ impl Default for Worker {
         Self {
             batch: 2_000,
             max_live: 200_000,
+            dead_letter_ratio: 0.1,
             // The least a broker allows by default.
             session_timeout: Duration::from_secs(6),
             transaction_timeout: Duration::from_secs(10),
@@ -35,6 +38,12 @@ impl Worker {
     pub(super) fn check(&self, checks: &mut Checks) {
         checks.range("worker.batch", self.batch, 1, 100_000);
         checks.that(self.max_live >= 1, "worker.max_live", "must be 1 or more", "raise it");
+        checks.that(
+            (0.0..=1.0).contains(&self.dead_letter_ratio),
+            "worker.dead_letter_ratio",
+            "must be between 0 and 1",
+            "1 never warns",
+        );
         checks.that(
             (Duration::from_secs(1)..=Duration::from_secs(300)).contains(&self.session_timeout),
             "worker.session_timeout",

@@ -25,18 +25,28 @@ impl CommandDraft {
     ///
     /// All that is wrong with it.
     pub fn check(self, limits: &IngressLimits) -> Result<Command, Refusal> {
-        let command = self.0?;
-        let faults = faults(&command, command.command.known());
+        self.0?.check(limits)
+    }
+}
+
+impl TaskCommand {
+    /// The command, if its form is right.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it.
+    pub fn check(self, limits: &IngressLimits) -> Result<Command, Refusal> {
+        let faults = faults(&self, self.command.known());
         if !faults.is_empty() {
             return Err(Refusal::of_faults(&faults));
         }
-        let bytes = command.value.as_ref().map_or(0, String::len);
+        let bytes = self.value.as_ref().map_or(0, String::len);
         if bytes > limits.payload_bytes {
             let limit = limits.payload_bytes;
             let detail = format!("value: {bytes} bytes are over the limit of {limit}; send a reference instead");
             return Err(Refusal::new(Reason::TooLarge, detail));
         }
-        command.into_command().ok_or_else(|| Refusal::of_faults(&faults))
+        self.into_command().ok_or_else(|| Refusal::of_faults(&faults))
     }
 }
 

@@ -326,19 +326,69 @@ fn snapshots_of_other_versions_are_read() {
             done_by: Some(T + 3),
             progress_at: Some(T + 4),
             ended_at: Some(T + 5),
+            quiet_by: None,
+            until: None,
+            trouble: None,
         }],
+        ended_at: None,
+        run: 1,
+        begins_at: None,
+        unapproved: false,
+        paused: false,
+        planned: false,
+        planning: None,
+        replans: 0,
+        commands: vec![],
+        held: vec![],
     };
     let sample = |phase, status, task, outcome| Snapshot {
         skeleton: Some(skeleton(phase, status)),
         task: Some(task),
         payload: Some(StepPayload { input: Some("1".into()), output: Some("2".into()) }),
-        receipt: Some(Receipt { content_hash: content_hash.clone(), outcome, ended_at: T }),
+        receipt: Some(Receipt {
+            content_hash: content_hash.clone(),
+            outcome,
+            ended_at: T,
+            accepted_partition: 0,
+            accepted_offset: 0,
+            last_fact: 0,
+        }),
+        plan: None,
     };
     let later_task = TaskSubmitted { mode: Mode::Unknown, on_step_failure: OnStepFailure::Unknown, ..task() };
-    check(
-        &sample(Phase::Ended, StepStatus::Accepted, task(), Outcome::Succeeded),
-        &sample(Phase::Unknown, StepStatus::Unknown, later_task, Outcome::Unknown),
-    );
+    let first = sample(Phase::Ended, StepStatus::Accepted, task(), Outcome::Succeeded);
+    let later = sample(Phase::Unknown, StepStatus::Unknown, later_task, Outcome::Unknown);
+    assert_eq!((&read_golden("v1").0, &read_golden("newer").0), (&first, &later));
+
+    let mut second = first;
+    let skeleton = second.skeleton.as_mut().expect("the sample has one");
+    skeleton.ended_at = Some(T + 6);
+    skeleton.run = 2;
+    skeleton.begins_at = Some(T + 7);
+    (skeleton.unapproved, skeleton.paused, skeleton.planned) = (true, true, true);
+    let faults = vec!["plan: has no steps".to_owned()];
+    skeleton.planning = Some(Planning { question: 3, tries: 2, faults, deadline: T + 8 });
+    skeleton.replans = 1;
+    skeleton.commands = vec!["c-1".into()];
+    let command = TaskCommand { command_id: Some("c-2".into()), ..TaskCommand::new("t-1", CommandType::Pause) };
+    skeleton.held = vec![HeldCommand { command, until: T + 9 }];
+    skeleton.steps[0].quiet_by = Some(T + 10);
+    skeleton.steps[0].until = Some(T + 11);
+    skeleton.steps[0].trouble = Some(Trouble {
+        failed_by: vec!["Reader".into()],
+        failures: 1,
+        next_named: Some("Adder".into()),
+        next_again: Some("Reader".into()),
+        feedback: Some("not JSON".into()),
+        answer: Some("42".into()),
+        approved: true,
+    });
+    let receipt = second.receipt.as_mut().expect("the sample has one");
+    (receipt.accepted_partition, receipt.accepted_offset, receipt.last_fact) = (5, 7, 11);
+    second.plan = task().plan;
+    let (read, bytes) = read_golden::<Snapshot>("v2");
+    assert_eq!(read, second);
+    assert_eq!(wire::encode(1, &second)[5..], bytes, "it is written otherwise than kept");
 }
 
 #[test]

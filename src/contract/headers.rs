@@ -33,6 +33,22 @@ pub const DLQ_DETAIL: &str = "baton.detail";
 pub const DLQ_WORKER: &str = "baton.worker";
 pub const DLQ_TIME: &str = "baton.time";
 
+/// How often a record was replayed, on the record itself; it stays on the dead letter it may become again.
+pub const REPLAYS: &str = "baton.replays";
+/// Of a mark among dead letters, which has neither key nor value: the offset of the letter of its partition that was
+/// replayed, written in the same transaction as the replay.
+pub const REPLAYED: &str = "baton.replayed";
+
+/// What [`dead_letter`] adds.
+const OF_DEAD_LETTERS: [&str; 9] =
+    [DLQ_EXCEPTION, DLQ_MESSAGE, DLQ_TOPIC, DLQ_PARTITION, DLQ_OFFSET, DLQ_REASON, DLQ_DETAIL, DLQ_WORKER, DLQ_TIME];
+
+/// Whether a header of a dead letter is the record's own: neither why it is dead nor which way it had come.
+#[must_use]
+pub fn is_records_own(name: &str) -> bool {
+    !OF_DEAD_LETTERS.contains(&name) && ![ARRIVED, OUTGROWN, REPLAYS].contains(&name)
+}
+
 /// A header's name and value.
 pub type Header<'a> = (&'static str, Cow<'a, str>);
 
@@ -151,6 +167,8 @@ mod tests {
         let get = |name| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_ref());
         assert_eq!((get(DLQ_REASON), get(DLQ_OFFSET)), (Some("INVALID"), Some("42")));
         assert_eq!(get(DLQ_MESSAGE), Some("objective: missing"));
+        assert!(!headers.iter().any(|(name, _)| is_records_own(name)));
+        assert!(is_records_own(TRACEPARENT) && is_records_own(CE_ID) && !is_records_own(ARRIVED));
     }
 
     #[test]

@@ -112,8 +112,10 @@ fn same_key(id: &str, key: Option<&[u8]>) -> Result<(), Refusal> {
     }
 }
 
-/// A forwarded record keeps the id it would have got where it arrived; a header that says nothing counts for nothing.
-fn made_id(raw: &RawRecord<'_>) -> String {
+/// The id of a task that has none and no key. A forwarded record keeps the one it would have got where it arrived; a
+/// header that says nothing counts for nothing.
+#[must_use]
+pub fn made_id(raw: &RawRecord<'_>) -> String {
     let first = raw.arrived.and_then(arrived_from);
     let (partition, offset) = first.unwrap_or((raw.partition, raw.offset));
     task_id_of(raw.topic, partition, offset)
@@ -414,6 +416,7 @@ mod tests {
             r#""command":"retry","stepId":"1""#,
             r#""command":"APPROVE""#,
             r#""command":"REASSIGN","agentName":"Scorer""#,
+            r#""command":"REASSIGN","stepId":"1""#,
             r#""command":"ANSWER","value":"""#,
         ] {
             assert!(of(fine).is_ok(), "{fine}: {:?}", of(fine));
@@ -422,7 +425,7 @@ mod tests {
             (r#""command":"CANCEL","stepId":"1""#, "stepId: CANCEL is of the whole task"),
             (r#""command":"APPROVE","value":1"#, "value: APPROVE takes none"),
             (r#""command":"RETRY","agentName":"a""#, "agentName: RETRY takes none"),
-            (r#""command":"REASSIGN","agentName":" ""#, "agentName: missing"),
+            (r#""command":"REASSIGN","agentName":" ""#, "agentName: empty"),
             (r#""command":"ANSWER","value":null"#, "value: missing"),
             (r#""command":"ANSWER","value":1,"stepId":"a:b""#, "stepId: `a:b` is not a step id"),
             (r#""command":"PAUSE","commandId":"""#, "commandId: `` is not a command id"),

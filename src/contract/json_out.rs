@@ -80,14 +80,22 @@ mod tests {
 
     #[test]
     fn times_bytes_and_enums_are_readable() {
-        let receipt = Receipt { content_hash: vec![0, 255], outcome: Outcome::Failed, ended_at: 1_700_000_000_123 };
+        let receipt = Receipt {
+            content_hash: vec![0, 255],
+            outcome: Outcome::Failed,
+            ended_at: 1_700_000_000_123,
+            accepted_partition: 0,
+            accepted_offset: 0,
+            last_fact: 0,
+        };
         let bytes = wire::encode(1, &Snapshot::from(receipt));
         let schema = WriterSchema::parse("AVRO", RecordKind::Snapshot.schema_text());
         let json = to_json(&schema, &bytes[5..]).unwrap();
         assert_eq!(
             json,
-            json!({"skeleton": null, "task": null, "payload": null, "receipt":
-                {"contentHash": "00ff", "outcome": "FAILED", "endedAt": "2023-11-14T22:13:20.123Z"}})
+            json!({"skeleton": null, "task": null, "payload": null, "plan": null, "receipt":
+                {"contentHash": "00ff", "outcome": "FAILED", "endedAt": "2023-11-14T22:13:20.123Z",
+                 "acceptedPartition": 0, "acceptedOffset": 0, "lastFact": 0}})
         );
     }
 

@@ -56,10 +56,10 @@ pub use contract_names::{Contract, ContractNames, NameLookup, contract_name};
 pub use headers::{
     ARRIVED, CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, DLQ_DETAIL, DLQ_EXCEPTION, DLQ_MESSAGE,
     DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, Header, OUTGROWN,
-    SOURCE, TRACEPARENT, arrived, arrived_from, dead_letter, is_traceparent,
+    REPLAYED, REPLAYS, SOURCE, TRACEPARENT, arrived, arrived_from, dead_letter, is_records_own, is_traceparent,
 };
 pub use home::home_partition;
-pub use ingress::{Ingress, IngressLimits};
+pub use ingress::{Ingress, IngressLimits, made_id};
 pub use json_out::{rfc3339, to_json};
 pub use names::{NameFault, assignment_topic, check_command_id, check_step_id, check_task_id};
 pub use refusal::{Reason, Refusal};

@@ -262,15 +262,13 @@ mod tests {
         task.on_step_failure = workflow::OnStepFailure::Continue;
         task.limits = Some(workflow::Limits { max_hops: Some(3), ..workflow::Limits::default() });
         task.labels.insert("team".into(), "a".into());
-        task.plan = Some(vec![
-            PlannedStep {
-                step_id: "s".into(),
-                objective: "o".into(),
-                input: Some("x".into()),
-                ..PlannedStep::default()
-            }
-            .into_step(),
-        ]);
+        let step = PlannedStep {
+            step_id: "s".into(),
+            objective: "o".into(),
+            input: Some("x".into()),
+            ..PlannedStep::default()
+        };
+        task.plan = Some([step.into_step()].into());
         assert_eq!(TaskSubmitted::from(&task).into_task(), task);
     }
 }

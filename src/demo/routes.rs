@@ -46,8 +46,16 @@ impl Office {
             assert!(route.len() < 10, "{} goes in circles: {route:?}", lead.id);
             let choosing = Choosing {
                 task: &task,
-                last: last.as_ref().map(|(output, agent)| (output, agent.as_str())),
+                objective: &task.objective,
+                value: last.as_ref().map(|(output, _)| output).or(task.input.as_ref()),
+                producer: last.as_ref().map(|(_, agent)| agent.as_str()),
+                contract: task.input_contract.as_deref(),
+                capability: None,
+                may_end: last.is_some(),
+                pinned: None,
+                again: None,
                 declined: &[],
+                failed: &[],
                 picked_by_contract: &picked,
             };
             let Verdict::Settled(settled) = choose(&self.registry, &self.availability, &policy, &choosing) else {
@@ -60,7 +68,7 @@ impl Office {
                 Choice::None => panic!("{} waits: {}", lead.id, settled.reason),
             };
             if settled.by == SettledBy::Contract {
-                picked.push(name.clone());
+                picked.push(name.as_str().into());
             }
             let agent = self.agents.iter().find(|agent| agent.definition.agent_name == name).unwrap();
             let input = if last.is_some() { output } else { given["input"].clone() };

@@ -10,6 +10,7 @@ pub(crate) mod offsets;
 pub mod produce;
 mod producer;
 pub mod relay;
+pub mod replayer;
 pub mod settings;
 pub mod table;
 pub mod tail;

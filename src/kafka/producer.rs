@@ -165,12 +165,26 @@ impl TransactionalProducer {
         self.producer.poll(Duration::ZERO);
     }
 
-    /// One transaction. `look` is called at each [`Moment`].
+    /// One transaction with the offsets of what its records were made from. `look` is called at each [`Moment`].
     pub fn transact(
         &self,
         records: &[Outgoing],
         offsets: &TopicPartitionList,
         group: &ConsumerGroupMetadata,
+        look: &mut dyn FnMut(Moment),
+    ) -> Outcome {
+        self.transaction(records, Some((offsets, group)), look)
+    }
+
+    /// One transaction of a writer that has no group: all of the records, or none.
+    pub fn write(&self, records: &[Outgoing]) -> Outcome {
+        self.transaction(records, None, &mut |_| {})
+    }
+
+    fn transaction(
+        &self,
+        records: &[Outgoing],
+        offsets: Option<(&TopicPartitionList, &ConsumerGroupMetadata)>,
         look: &mut dyn FnMut(Moment),
     ) -> Outcome {
         // What an earlier purge left behind is not this transaction's.
@@ -196,11 +210,13 @@ impl TransactionalProducer {
             (None, Some(code)) => return self.abort(None, format!("delivery: {code}"), look),
             (None, None) => look(Moment::Drained),
         }
-        let sent = self.call("offsets", || self.producer.send_offsets_to_transaction(offsets, group, OFFSETS_SLICE));
-        match sent {
-            Ok(()) => look(Moment::OffsetsSent),
-            Err((Disposition::Abort, reason)) => return self.abort(None, reason, look),
-            Err((_, reason)) => return Outcome::Unknown { reason },
+        if let Some((offsets, group)) = offsets {
+            let send = || self.producer.send_offsets_to_transaction(offsets, group, OFFSETS_SLICE);
+            match self.call("offsets", send) {
+                Ok(()) => look(Moment::OffsetsSent),
+                Err((Disposition::Abort, reason)) => return self.abort(None, reason, look),
+                Err((_, reason)) => return Outcome::Unknown { reason },
+            }
         }
         // Other timeouts than none desynchronise the client's state.
         match self.call("commit", || self.producer.commit_transaction(Timeout::Never)) {

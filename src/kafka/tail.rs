@@ -221,25 +221,42 @@ pub async fn read(
     most: usize,
     wanted: impl Fn(&Tailed) -> bool + Send + 'static,
 ) -> Result<Vec<Tailed>, KafkaFault> {
+    let keep = move |mut held: VecDeque<Tailed>, record: Tailed| {
+        if wanted(&record) {
+            if held.len() == most {
+                held.pop_front();
+            }
+            held.push_back(record);
+        }
+        held
+    };
+    let mut records: Vec<Tailed> = fold(kafka, topic, partitions, start, VecDeque::new(), keep).await?.into();
+    records.sort_by_key(|record| (record.timestamp, record.partition, record.offset));
+    Ok(records)
+}
+
+/// The same, each record given to `take` with what came of those before: for who wants not all of each record.
+///
+/// # Errors
+/// As [`Tail::open`] and [`Tail::next`].
+pub async fn fold<T: Send + 'static>(
+    kafka: &config::Kafka,
+    topic: &str,
+    partitions: Option<Vec<i32>>,
+    start: Start,
+    mut folded: T,
+    mut take: impl FnMut(T, Tailed) -> T + Send + 'static,
+) -> Result<T, KafkaFault> {
     let (kafka, topic) = (kafka.clone(), topic.to_owned());
     on_a_thread(move || {
         let mut tail = Tail::open(&kafka, &topic, partitions.as_deref(), start)?;
-        let mut held = VecDeque::new();
         loop {
             match tail.next(REQUEST)? {
-                Next::Record(record) if wanted(&record) => {
-                    if held.len() == most {
-                        held.pop_front();
-                    }
-                    held.push_back(record);
-                }
-                Next::Record(_) | Next::Idle => {}
-                Next::End => break,
+                Next::Record(record) => folded = take(folded, record),
+                Next::Idle => {}
+                Next::End => return Ok(folded),
             }
         }
-        let mut records: Vec<Tailed> = held.into();
-        records.sort_by_key(|record| (record.timestamp, record.partition, record.offset));
-        Ok(records)
     })
     .await
 }

@@ -100,7 +100,8 @@ impl Question for Prompt {
     }
 
     fn schema(&self) -> Box<RawValue> {
-        let properties = Properties { reason: Kind::STRING, agent: Choices::new(&self.valid), confidence: Kind::NUMBER };
+        let properties =
+            Properties { reason: Kind::STRING, agent: Choices::new(&self.valid), confidence: Kind::NUMBER };
         Object::new(properties, &["reason", "agent", "confidence"]).raw()
     }
 

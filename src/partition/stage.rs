@@ -5,8 +5,8 @@ use super::{
     Output, Part, PartKey, Partition, Planned, Receipt, Refusal, Source, Staged, Tally, TaskRef, What,
 };
 use crate::workflow::{
-    Event, Fact, Input, Outcome, Payload, Phase, PlanRejection, PlannedStep, Position, Reason, Rejection, Step, TaskEnd,
-    Timestamp, Usage, Workflow, World, decided, outstanding, withdrawn,
+    Event, Fact, Input, Outcome, Payload, Phase, PlanRejection, PlannedStep, Position, Reason, Rejection, Step,
+    TaskEnd, Timestamp, Usage, Workflow, World, decided, outstanding, withdrawn,
 };
 use rustc_hash::FxHashMap;
 use std::sync::Arc;

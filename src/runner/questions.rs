@@ -32,7 +32,8 @@ pub(super) fn ask(
     let step_id = choice.map_or("", |choice| &choice.step_id);
     let planned = workflow.planned(step_id);
     let (value, producer) = workflow.input_of(step_id);
-    let objective = planned.map(|planned| &planned.objective).or_else(|| workflow.task.as_ref().map(|task| &task.objective));
+    let objective =
+        planned.map(|planned| &planned.objective).or_else(|| workflow.task.as_ref().map(|task| &task.objective));
     let done = workflow.steps.iter().filter(|step| step.output.is_some());
     Ask {
         task_id: task_id.to_owned(),

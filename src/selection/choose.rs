@@ -1,7 +1,7 @@
 use super::candidates::{Choosable, Scene};
+use super::names::shown;
 use super::policy::Policy;
 use super::registry::{Availability, Registry};
-use super::names::shown;
 use crate::workflow::{Choosing, Pinned, Settled, SettledBy, Verdict};
 
 /// Decides at once where contracts, a clear winner or the lack of an LLM let it; else says whom to ask about.

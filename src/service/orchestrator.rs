@@ -72,6 +72,7 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
     Settings {
         batch: config.worker.batch,
         max_live: config.worker.max_live,
+        dead_letter_ratio: config.worker.dead_letter_ratio,
         payload_bytes: workflow.payload_bytes,
         rules: Rules {
             default_deadline: millis(workflow.default_deadline),

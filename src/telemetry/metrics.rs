@@ -7,6 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Input {
@@ -72,6 +73,10 @@ pub struct Metrics {
     sources: Family<Sourced, Counter>,
     deliveries: Family<Delivery, Counter>,
     dead_letters: Family<Reason, Counter>,
+    /// Of the inputs of the last minute, the share of dead letters.
+    pub dead_letter_ratio: Gauge<f64, AtomicU64>,
+    /// 1 while that is over `worker.dead_letter_ratio`.
+    pub dead_letters_over_ratio: Gauge,
     decisions: Family<Decided, Counter>,
     completions: Family<Ended, Counter>,
     llm_calls: Family<Call, Counter>,
@@ -151,6 +156,8 @@ impl Metrics {
             sources: Family::default(),
             deliveries: Family::default(),
             dead_letters: Family::default(),
+            dead_letter_ratio: Gauge::default(),
+            dead_letters_over_ratio: Gauge::default(),
             decisions: Family::default(),
             completions: Family::default(),
             llm_calls: Family::default(),
@@ -184,6 +191,16 @@ impl Metrics {
             m.deliveries.clone(),
         );
         registry.register("dead_letters", "Records refused, by reason", m.dead_letters.clone());
+        registry.register(
+            "dead_letter_ratio",
+            "Share of dead letters among the inputs of the last minute",
+            m.dead_letter_ratio.clone(),
+        );
+        registry.register(
+            "dead_letters_over_ratio",
+            "1 while that share is over worker.dead_letter_ratio",
+            m.dead_letters_over_ratio.clone(),
+        );
         registry.register("decisions", "Decisions, by who settled them and whether degraded", m.decisions.clone());
         registry.register("completions", "Tasks ended, by outcome and reason", m.completions.clone());
         registry.register("llm_calls", "Calls to models, by what came of them", m.llm_calls.clone());

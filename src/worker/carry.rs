@@ -4,7 +4,7 @@ use super::batch::Batch;
 use super::run::now;
 use super::settings::{ABORTS_BEFORE_GIVING_UP, ABORTS_BEFORE_SPLIT, BACK_OFF, RECORD_OVERHEAD};
 use super::{Log, Offsets, Outcome, Outgoing, Runner, Stop, Worker};
-use crate::partition::{Ending, Output, Staged, View, What};
+use crate::partition::{Ending, INPUTS, Output, Staged, View, What};
 use crate::telemetry::spans;
 use crate::workflow::{SettledBy, Timestamp};
 use std::sync::Arc;
@@ -226,7 +226,14 @@ impl<L: Log, R: Runner> Worker<L, R> {
         Ok(())
     }
 
-    fn count(&self, batch: &Batch, prepared: &Prepared) {
+    fn count(&mut self, batch: &Batch, prepared: &Prepared) {
+        let tallies = prepared.staged.iter().flat_map(|(_, staged)| &staged.counts.inputs[..INPUTS]);
+        let (mut inputs, mut dead) = (0, 0);
+        for tally in tallies {
+            inputs += tally.accepted + tally.stale + tally.duplicate + tally.dead;
+            dead += tally.dead;
+        }
+        self.watch_dead_letters(inputs, dead);
         for (number, staged) in &prepared.staged {
             for fault in &staged.counts.faults {
                 tracing::error!(

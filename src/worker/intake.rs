@@ -66,14 +66,7 @@ impl Intake {
         record_bytes: usize,
         schemas: Arc<Schemas>,
     ) -> Self {
-        Self {
-            names,
-            lookups,
-            limits: IngressLimits { payload_bytes },
-            record_bytes,
-            held: BTreeMap::new(),
-            schemas,
-        }
+        Self { names, lookups, limits: IngressLimits { payload_bytes }, record_bytes, held: BTreeMap::new(), schemas }
     }
 
     /// Has a schema looked up.

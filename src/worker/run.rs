@@ -14,7 +14,7 @@ use super::settings::{
     ADMIT_EVERY, BACK_OFF, BREATHER, CHECK_PARTITIONS_EVERY, HOUSEKEEPING, IDLE, LOOK_UP_PATIENCE, LOOK_UP_SLICE,
     PARKED_FOR, SMALL, Settings,
 };
-use super::{Log, Rebalance, Record, Returned, Runner, Stop, TakeOver};
+use super::{DeadLetterRatio, Log, Rebalance, Record, Returned, Runner, Stop, TakeOver, Turn};
 use crate::contract::{Codec, ContractNames};
 use crate::partition::{Arrival, INPUTS, Partition, Restorer, What};
 use crate::selection::Schemas;
@@ -105,6 +105,7 @@ pub struct Worker<L, R> {
     admit_after: Instant,
     admit_wanted: bool,
     check_partitions_after: Instant,
+    ratio: DeadLetterRatio,
     /// Until when no further transaction is begun.
     breather_until: Option<Instant>,
     /// Rises with each transaction: assignments rotate over an agent's partitions.
@@ -150,6 +151,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             admit_after: now,
             admit_wanted: true,
             check_partitions_after: now + CHECK_PARTITIONS_EVERY,
+            ratio: DeadLetterRatio::new(settings.dead_letter_ratio),
             breather_until: None,
             turn: 0,
             settings,
@@ -194,6 +196,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
         let batch = self.gather();
         self.back_pressure();
         if batch.is_empty() {
+            self.watch_dead_letters(0, 0);
             self.look_at_partition_counts()?;
             self.log.wait(self.patience());
             return Ok(());
@@ -506,6 +509,20 @@ impl<L: Log, R: Runner> Worker<L, R> {
     /// A transaction of that many inputs was committed just now.
     pub(super) fn committed(&mut self, inputs: usize) {
         self.breather_until = (inputs <= SMALL).then(|| Instant::now() + BREATHER);
+    }
+
+    /// Says once that too many inputs are dead letters, and once that they are few again. Told of silence too, so that an
+    /// episode ends in it.
+    pub(super) fn watch_dead_letters(&mut self, inputs: u64, dead: u64) {
+        match self.ratio.count(now(), inputs, dead) {
+            Some(Turn::Over { dead, inputs }) => {
+                tracing::warn!(dead, inputs, "too many inputs are dead letters; look with `baton dlq list`");
+            }
+            Some(Turn::Within) => tracing::info!("dead letters are few again"),
+            None => {}
+        }
+        self.metrics.dead_letter_ratio.set(self.ratio.share());
+        self.metrics.dead_letters_over_ratio.set(i64::from(self.ratio.is_over()));
     }
 
     pub(super) fn wants_to_stop(&self) -> bool {

@@ -12,6 +12,8 @@ pub struct Settings {
     pub max_live: usize,
     /// Of one input or output, in bytes.
     pub payload_bytes: usize,
+    /// Share of dead letters among the inputs of a minute beyond which it is said.
+    pub dead_letter_ratio: f64,
     pub rules: Rules,
     pub policy: Policy,
     pub window: Window,

@@ -146,7 +146,8 @@ fn served(task: &Task, world: &dyn World) -> Result<(), Rejection> {
         }
         (None, Mode::Plan) if !world.rules().can_plan => refused(
             "no_plan",
-            "mode: PLAN without a plan needs an LLM to write one; give a plan, or configure [[llm.providers]]".to_owned(),
+            "mode: PLAN without a plan needs an LLM to write one; give a plan, or configure [[llm.providers]]"
+                .to_owned(),
         ),
         (Some(plan), _) => {
             let faults = plan_faults(plan, world);

@@ -1,8 +1,8 @@
 //! Facts, in the past tense: the only thing that changes a workflow, and what `task-events` tells.
 
 use super::{
-    Attempt, Chosen, Command, ContentHash, ErrorClass, NextAgent, Outcome, Payload, PlannedStep, Position, Settled, Task,
-    TimerKind, Timestamp, Usage,
+    Attempt, Chosen, Command, ContentHash, ErrorClass, NextAgent, Outcome, Payload, PlannedStep, Position, Settled,
+    Task, TimerKind, Timestamp, Usage,
 };
 use std::sync::Arc;
 

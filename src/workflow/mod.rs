@@ -34,7 +34,9 @@ mod world;
 pub use assignment_id::AssignmentId;
 pub use command::{Command, CommandKind};
 pub use decide::{Rejection, decide, decided, waiting};
-pub use decision::{Answer, Attempt, Candidate, Choice, Choosing, Chosen, Pinned, PlanAnswer, Said, Settled, SettledBy, Verdict};
+pub use decision::{
+    Answer, Attempt, Candidate, Choice, Choosing, Chosen, Pinned, PlanAnswer, Said, Settled, SettledBy, Verdict,
+};
 pub use effect::{Effect, Timer, TimerKind, outstanding};
 pub use event::{Acceptance, ApprovalReason, Assigned, Decision, Event, Fact, PlanAcceptance, PlanRejection, TaskEnd};
 pub use evolve::evolve;

@@ -92,6 +92,8 @@ fn overdue(timer: &TimerKind) -> &'static str {
         TimerKind::AcceptBy { .. } => "accept_timeout",
         TimerKind::DoneBy { .. } => "assignment_timeout",
         TimerKind::QuietBy { .. } => "inactivity_timeout",
-        TimerKind::TaskDeadline | TimerKind::NotBefore | TimerKind::CommandHeld | TimerKind::RetryAt { .. } => "deadline",
+        TimerKind::TaskDeadline | TimerKind::NotBefore | TimerKind::CommandHeld | TimerKind::RetryAt { .. } => {
+            "deadline"
+        }
     }
 }

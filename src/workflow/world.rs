@@ -76,6 +76,37 @@ pub struct Rules {
     pub plan_fallback: PlanFallback,
 }
 
+/// Ample: for whoever has no configuration.
+impl Default for Rules {
+    fn default() -> Self {
+        const HOUR: i64 = 3_600_000;
+        Self {
+            default_deadline: 24 * HOUR,
+            max_hops: 20,
+            max_attempts: 200,
+            max_tokens: None,
+            max_cost_micros: None,
+            max_repeats: 3,
+            accept_timeout: HOUR,
+            assignment_timeout: HOUR,
+            inactivity_timeout: HOUR,
+            llm_budget: 3_000,
+            plan_budget: 30_000,
+            progress_interval: HOUR / 4,
+            command_patience: 5_000,
+            workflow_bytes: 1 << 20,
+            retry: RetryRules::default(),
+            auto_plans: false,
+            can_plan: false,
+            max_steps: 1_000,
+            max_fan_out: 1_000,
+            max_depth: 1_000,
+            max_replans: 1,
+            plan_fallback: PlanFallback::default(),
+        }
+    }
+}
+
 /// What is done where no plan could be had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PlanFallback {

@@ -1,21 +1,16 @@
 //! Decisions and completions as they come, and the whole of a topic read back.
 
 use crate::cli::context::Context;
+use crate::cli::follow::{AHEAD, follow};
 use crate::cli::records::Records;
-use crate::contract::{Codec, Completion, RoutingDecision, Undecided, WireRecord, wire};
+use crate::contract::{Codec, Completion, RoutingDecision, WireRecord};
 use crate::kafka::KafkaFault;
-use crate::kafka::tail::{Next, Start, Tail, Tailed};
+use crate::kafka::tail::{Next, Start, Tailed};
 use anyhow::anyhow;
-use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 
 pub(super) const COMPLETIONS: &str = "completions";
 pub(super) const DECISIONS: &str = "routing-decisions";
-/// Records between the readers and whoever shows them.
-const AHEAD: usize = 1_000;
-/// How soon a reader notices that nobody listens any more.
-const LISTENING: Duration = Duration::from_millis(200);
 
 pub(super) enum Followed {
     Decision(Box<RoutingDecision>),
@@ -29,14 +24,13 @@ impl Follower {
     /// From the beginning, so that nothing is missed however late this is.
     pub(super) async fn open(context: &Context) -> anyhow::Result<Self> {
         let (sender, receiver) = mpsc::channel(AHEAD);
-        let open = |suffix: &'static str| {
-            let (kafka, topic) = (context.config.kafka.clone(), context.topic(suffix));
-            spawn_blocking(move || Tail::open(&kafka, &topic, None, Start::Beginning))
-        };
-        let (completions, decisions) = tokio::join!(open(COMPLETIONS), open(DECISIONS));
-        for (suffix, tail) in [(COMPLETIONS, completions??), (DECISIONS, decisions??)] {
-            let sender = sender.clone();
-            spawn_blocking(move || forward(suffix, tail, &sender));
+        for suffix in [COMPLETIONS, DECISIONS] {
+            let news = move |next| match next {
+                Ok(Next::Record(record)) => Some((suffix, Ok(record))),
+                Ok(Next::End | Next::Idle) => None,
+                Err(fault) => Some((suffix, Err(fault))),
+            };
+            follow(context, suffix, None, Start::Beginning, &sender, news).await?;
         }
         Ok(Self(receiver))
     }
@@ -45,23 +39,9 @@ impl Follower {
         let (suffix, record) = self.0.recv().await.ok_or_else(|| anyhow!("the readers of the topics ended"))?;
         let record = record?;
         if suffix == COMPLETIONS {
-            decode(records, codec, &record).await.map(|read| Followed::Completion(Box::new(read)))
+            records.typed(codec, &record).await.map(|read| Followed::Completion(Box::new(read)))
         } else {
-            decode(records, codec, &record).await.map(|read| Followed::Decision(Box::new(read)))
-        }
-    }
-}
-
-fn forward(suffix: &'static str, mut tail: Tail, sender: &mpsc::Sender<(&'static str, Result<Tailed, KafkaFault>)>) {
-    while !sender.is_closed() {
-        let record = match tail.next(LISTENING) {
-            Ok(Next::Record(record)) => Ok(record),
-            Ok(Next::End | Next::Idle) => continue,
-            Err(fault) => Err(fault),
-        };
-        let is_last = record.is_err();
-        if sender.blocking_send((suffix, record)).is_err() || is_last {
-            break;
+            records.typed(codec, &record).await.map(|read| Followed::Decision(Box::new(read)))
         }
     }
 }
@@ -74,18 +54,7 @@ pub(super) async fn read_all<T: WireRecord>(
 ) -> anyhow::Result<Vec<T>> {
     let mut all = Vec::new();
     for shown in records.raw(suffix, Start::Beginning).await? {
-        all.push(decode(records, codec, &shown).await?);
+        all.push(records.typed(codec, &shown).await?);
     }
     Ok(all)
-}
-
-async fn decode<T: WireRecord>(records: &Records<'_>, codec: &Codec, record: &Tailed) -> anyhow::Result<T> {
-    let value = record.value.as_deref().unwrap_or_default();
-    if let Some((id, _)) = wire::split(value) {
-        records.learn(id).await?;
-    }
-    codec.decode(value).map_err(|undecided| match undecided {
-        Undecided::Refused(refusal) => anyhow!("{} {}/{}: {refusal}", record.topic, record.partition, record.offset),
-        Undecided::NeedsSchema(id) => anyhow!("{}: the registry has no schema {id}", record.topic),
-    })
 }

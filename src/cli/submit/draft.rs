@@ -5,12 +5,11 @@
 
 use crate::cli::args::SubmitArgs;
 use crate::cli::context::WrongUse;
-use crate::cli::dlq::now_millis;
+use crate::cli::fresh::{new_id, now_millis};
 use crate::contract::{Codec, IngressLimits, RawRecord, Undecided};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -147,7 +146,7 @@ impl Checker {
             .collect();
         let has_id = given.contains_key("taskId");
         if !has_id {
-            added.insert("taskId".to_owned(), json!(new_id()));
+            added.insert("taskId".to_owned(), json!(new_id('t')));
         }
         let json = with_fields(line, &added, given.is_empty());
         match self.judge(&json) {
@@ -192,13 +191,6 @@ fn with_fields(object: &str, added: &Map<String, Value>, is_empty: bool) -> Stri
     let comma = if is_empty { "" } else { "," };
     let rest = object.trim_start().strip_prefix('{').unwrap_or(object);
     format!("{inner}{comma}{rest}")
-}
-
-/// New on every call: the time, so that ids sort, and 64 random bits.
-fn new_id() -> String {
-    // The standard library's only source of chance; each state has keys of its own.
-    let chance = RandomState::new().build_hasher().finish();
-    format!("t-{:x}-{chance:016x}", now_millis())
 }
 
 #[cfg(test)]

@@ -7,22 +7,21 @@ use super::draft::Draft;
 use crate::cli::Done;
 use crate::cli::args::SubmitArgs;
 use crate::cli::context::Context;
+use crate::cli::follow::{AHEAD, follow};
 use crate::cli::output::{self, Format};
+use crate::cli::progress::Progress;
 use crate::cli::records::{Records, header};
 use crate::contract::{DLQ_DETAIL, DLQ_REASON, Reason};
 use crate::kafka::KafkaFault;
-use crate::kafka::tail::{Next, Start, Tail, Tailed};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::kafka::tail::{Next, Start, Tailed};
 use serde_json::{Value, json};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
-/// Where nobody watches, progress is a line at most this often.
-const SAY_EVERY: Duration = Duration::from_secs(5);
 /// A task that had ended before and shows no sign of being worked on for this long will not be: it was the same once more.
 const SIGN: Duration = Duration::from_secs(10);
 
@@ -61,15 +60,15 @@ impl<'a> Waiter<'a> {
                 earlier.insert(id_of(&shown.record), shown.value);
             }
         }
-        let (sender, news) = mpsc::channel(1_000);
+        let (sender, news) = mpsc::channel(AHEAD);
         let all: Arc<BTreeSet<Vec<u8>>> = Arc::new(ids.iter().map(|id| id.clone().into_bytes()).collect());
         let mut readers =
-            vec![follow(context, "completions", &all, &sender, |record| Some(News::Completion(record))).await?];
+            vec![listen(context, "completions", &all, &sender, |record| Some(News::Completion(record))).await?];
         if !given.is_empty() {
             let given = Arc::new(given);
-            readers.push(follow(context, "tasks.dlq", &given, &sender, refused).await?);
+            readers.push(listen(context, "tasks.dlq", &given, &sender, refused).await?);
             let sign = |record: Tailed| Some(News::Sign(id_of(&record)));
-            readers.push(follow(context, "task-events", &given, &sender, sign).await?);
+            readers.push(listen(context, "task-events", &given, &sender, sign).await?);
         }
         Ok(Self { records, ids, news, readers, earlier })
     }
@@ -78,7 +77,7 @@ impl<'a> Waiter<'a> {
         let Self { records, ids, mut news, readers, mut earlier } = self;
         let now = tokio::time::Instant::now();
         let (deadline, mut sign_by) = (args.timeout.map(|timeout| now + timeout), Some(now + SIGN));
-        let mut progress = Progress::new(ids.len());
+        let mut progress = Progress::new(ids.len(), "tasks have ended");
         let mut ended: BTreeMap<String, Value> = BTreeMap::new();
         while ended.len() < ids.len() {
             let mut last = Vec::new();
@@ -129,33 +128,21 @@ async fn at(moment: Option<tokio::time::Instant>) {
     }
 }
 
-/// Reads a topic from its end on until nobody listens any more. Returns once the end is known, so that nothing sent
-/// afterwards is missed.
-async fn follow(
+/// Reads what comes for some keys from now on.
+async fn listen(
     context: &Context,
     suffix: &str,
     wanted: &Arc<BTreeSet<Vec<u8>>>,
     sender: &mpsc::Sender<News>,
     news: impl Fn(Tailed) -> Option<News> + Send + 'static,
 ) -> anyhow::Result<JoinHandle<()>> {
-    let (kafka, topic) = (context.config.kafka.clone(), context.topic(suffix));
-    let mut tail = spawn_blocking(move || Tail::open(&kafka, &topic, None, Start::End)).await??;
-    let (wanted, sender) = (Arc::clone(wanted), sender.clone());
-    Ok(spawn_blocking(move || {
-        while !sender.is_closed() {
-            let news = match tail.next(Duration::from_millis(200)) {
-                Ok(Next::Record(record)) if record.key.as_ref().is_some_and(|key| wanted.contains(key)) => news(record),
-                Ok(_) => None,
-                Err(fault) => Some(News::Broken(fault)),
-            };
-            if let Some(news) = news {
-                let is_last = matches!(news, News::Broken(_));
-                if sender.blocking_send(news).is_err() || is_last {
-                    break;
-                }
-            }
-        }
-    }))
+    let wanted = Arc::clone(wanted);
+    let of_wanted = move |next| match next {
+        Ok(Next::Record(record)) if record.key.as_ref().is_some_and(|key| wanted.contains(key)) => news(record),
+        Ok(_) => None,
+        Err(fault) => Some(News::Broken(fault)),
+    };
+    follow(context, suffix, None, Start::End, sender, of_wanted).await
 }
 
 /// Other dead letters of a task come with a completion of their own.
@@ -198,49 +185,6 @@ fn summary(id: &str, completion: &Value) -> String {
         (_, reason) => format!("{reason}: {}", text("message")),
     };
     format!("{id}  {outcome}  {}", output::safe(&said))
-}
-
-/// A bar where somebody watches, plain lines otherwise.
-struct Progress {
-    bar: Option<ProgressBar>,
-    total: usize,
-    said: Instant,
-}
-
-impl Progress {
-    fn new(total: usize) -> Self {
-        let bar = output::is_watched().then(|| {
-            let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} ended  {elapsed}");
-            bar.set_style(style.expect("the template is a constant"));
-            bar.enable_steady_tick(Duration::from_millis(250));
-            bar
-        });
-        Self { bar, total, said: Instant::now() }
-    }
-
-    fn step(&mut self, ended: usize) {
-        if let Some(bar) = &self.bar {
-            bar.set_position(ended as u64);
-        } else if self.total > 1 && (ended == self.total || self.said.elapsed() >= SAY_EVERY) {
-            self.said = Instant::now();
-            output::note(format!("{ended} of {} tasks have ended", self.total));
-        }
-    }
-
-    /// Takes the bar away while something else is printed.
-    fn hidden<T>(&self, print: impl FnOnce() -> T) -> T {
-        match &self.bar {
-            Some(bar) => bar.suspend(print),
-            None => print(),
-        }
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 #[cfg(test)]

@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn a_capability_counts_only_where_nobody_is_named() {
-        let step = |agent: &str| one(&json!({"stepId": "a", "objective": "o", "agentName": agent, "capability": "sums"}));
+        let step =
+            |agent: &str| one(&json!({"stepId": "a", "objective": "o", "agentName": agent, "capability": "sums"}));
         assert_eq!(step("NONE").unwrap().capability.as_deref(), Some("sums"));
         assert_eq!(step("Agent A").unwrap().capability, None);
     }
@@ -173,7 +174,12 @@ mod tests {
     #[test]
     fn one_plan_is_found_in_prose_and_fences_and_no_other_text_is_one() {
         let plan = json!({"reason": "{", "steps": [{"stepId": "a", "objective": "o"}]}).to_string();
-        for text in [plan.clone(), format!("```json\n{plan}\n```"), format!("Sure {{x}}: {plan} Bye."), format!("{plan} {plan}")] {
+        for text in [
+            plan.clone(),
+            format!("```json\n{plan}\n```"),
+            format!("Sure {{x}}: {plan} Bye."),
+            format!("{plan} {plan}"),
+        ] {
             assert_eq!(verdict(&text), "valid", "{text}");
         }
         let other = plan.replace("\"a\"", "\"b\"");

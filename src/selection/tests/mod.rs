@@ -67,8 +67,8 @@ struct World {
     policy: Policy,
     task: Task,
     last: Option<(Payload, String)>,
-    declined: Vec<String>,
-    picked: Vec<String>,
+    declined: Vec<Arc<str>>,
+    picked: Vec<Arc<str>>,
 }
 
 impl World {
@@ -137,8 +137,16 @@ impl World {
     fn choosing(&self) -> Choosing<'_> {
         Choosing {
             task: &self.task,
-            last: self.last.as_ref().map(|(output, agent)| (output, agent.as_str())),
+            objective: &self.task.objective,
+            value: self.last.as_ref().map(|(output, _)| output).or(self.task.input.as_ref()),
+            producer: self.last.as_ref().map(|(_, agent)| agent.as_str()),
+            contract: self.task.input_contract.as_deref(),
+            capability: None,
+            may_end: self.last.is_some(),
+            pinned: None,
+            again: None,
             declined: &self.declined,
+            failed: &[],
             picked_by_contract: &self.picked,
         }
     }
@@ -180,8 +188,8 @@ impl World {
     }
 }
 
-fn owned(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
+fn owned<T: for<'a> From<&'a str>>(names: &[&str]) -> Vec<T> {
+    names.iter().map(|name| (*name).into()).collect()
 }
 
 fn said(choice: Choice, confidence: f64) -> Answer {

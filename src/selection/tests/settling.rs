@@ -60,7 +60,7 @@ fn done_counts_only_where_it_was_offered() {
 
 #[test]
 fn a_name_outside_the_set_is_never_chosen() {
-    let set = owned(&["east", "cook"]);
+    let set: Vec<String> = owned(&["east", "cook"]);
     for name in ["west", "nobody", "eas", "easter", "east or cook", ""] {
         let settled = asked().answered_to(&set, false, &names(name, 1.0));
         assert_eq!((&settled.choice, settled.by), (&chose("east"), SettledBy::Local), "{name}");

@@ -61,7 +61,10 @@ fn ready(workflow: &Workflow) -> Vec<Arc<str>> {
     let succeeded = |id: &String| workflow.step(id).is_some_and(|step| step.status == StepStatus::Succeeded);
     let free = |(place, step): &(usize, &Step)| {
         step.status == StepStatus::Waiting
-            && workflow.plan.as_ref().is_none_or(|plan| plan.get(*place).is_some_and(|step| step.depends_on.iter().all(succeeded)))
+            && workflow
+                .plan
+                .as_ref()
+                .is_none_or(|plan| plan.get(*place).is_some_and(|step| step.depends_on.iter().all(succeeded)))
     };
     workflow.steps.iter().enumerate().filter(free).map(|(_, step)| Arc::clone(&step.id)).collect()
 }

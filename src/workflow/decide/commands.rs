@@ -1,8 +1,6 @@
 //! What a person says of a task: done, refused with the reason, or kept until its task has come.
 
-use super::super::{
-    Command, CommandKind, ErrorClass, Fact, Outcome, Phase, StepStatus, Usage, Workflow, World,
-};
+use super::super::{Command, CommandKind, ErrorClass, Fact, Outcome, Phase, StepStatus, Usage, Workflow, World};
 use super::{Facts, Rejection, advance, failures};
 use std::sync::Arc;
 
@@ -81,9 +79,7 @@ pub(super) fn apply(facts: &mut Facts<'_>, command: &Arc<Command>, world: &dyn W
 /// The command with the step it is about, or what stands in its way.
 fn resolved(workflow: &Workflow, command: &Arc<Command>, world: &dyn World) -> Result<Arc<Command>, String> {
     use CommandKind::{Answer, Approve, Cancel, Pause, Reassign, Reject, Resume, Retry};
-    let about = |step_id: &Arc<str>| {
-        Arc::new(Command { step_id: Some(step_id.to_string()), ..(**command).clone() })
-    };
+    let about = |step_id: &Arc<str>| Arc::new(Command { step_id: Some(step_id.to_string()), ..(**command).clone() });
     match (workflow.phase, command.kind) {
         (Phase::Ended { outcome, .. }, Retry) => {
             if workflow.task.is_none() || outcome == Outcome::Succeeded {
@@ -107,7 +103,9 @@ fn resolved(workflow: &Workflow, command: &Arc<Command>, world: &dyn World) -> R
         Approve | Reject => {
             one_step(workflow, command, "waits for approval", |status| status == StepStatus::NeedsApproval).map(about)
         }
-        Answer => one_step(workflow, command, "waits for an answer", |status| status == StepStatus::NeedsInput).map(about),
+        Answer => {
+            one_step(workflow, command, "waits for an answer", |status| status == StepStatus::NeedsInput).map(about)
+        }
         Reassign => reassigned(workflow, command, world).map(|step_id| about(&step_id)),
     }
 }

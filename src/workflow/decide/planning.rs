@@ -63,20 +63,15 @@ pub(super) fn planned(
 /// assignment of theirs is taken for an earlier one.
 fn whole(workflow: &Workflow, written: &[PlannedStep]) -> Vec<PlannedStep> {
     let Some(before) = &workflow.plan else { return written.to_vec() };
-    let succeeded = |step: &&PlannedStep| {
-        workflow.step(&step.step_id).is_some_and(|step| step.status == StepStatus::Succeeded)
-    };
+    let succeeded =
+        |step: &&PlannedStep| workflow.step(&step.step_id).is_some_and(|step| step.status == StepStatus::Succeeded);
     let mut plan: Vec<PlannedStep> = before.iter().filter(succeeded).cloned().collect();
     let round = workflow.replans + 1;
     let renamed = |id: &str| format!("r{round}.{id}");
     for step in written {
         let known = |id: &String| written.iter().any(|step| step.step_id == *id);
         let depends_on = step.depends_on.iter().map(|id| if known(id) { renamed(id) } else { id.clone() });
-        plan.push(PlannedStep {
-            step_id: renamed(&step.step_id),
-            depends_on: depends_on.collect(),
-            ..step.clone()
-        });
+        plan.push(PlannedStep { step_id: renamed(&step.step_id), depends_on: depends_on.collect(), ..step.clone() });
     }
     plan
 }

@@ -5,9 +5,11 @@
 
 mod bad_input;
 mod clients;
+mod commands;
 mod config_cli;
 mod llm;
 mod real_llm;
+mod replay;
 mod routes;
 mod withdrawals;
 

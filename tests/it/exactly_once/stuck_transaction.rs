@@ -37,7 +37,7 @@ fn dies_at(name: &str, last: Moment) {
     let took = started.elapsed();
     assert!(took < BOUND, "restored after {took:?}");
     assert_eq!(found, [], "what was undecided is not");
-    assert!(offsets.iter().all(|one| one.next == [0, 0]), "{offsets:?}");
+    assert!(offsets.iter().all(|one| one.next == [0; 3]), "{offsets:?}");
     assert_eq!(heir.transact(&[record(&hand.state, "heir", 10, 0)], &offsets), Outcome::Committed);
     assert_eq!(records_in(&hand.scratch, &hand.state, "read_committed"), 1);
     drop(producer);

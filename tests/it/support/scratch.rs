@@ -101,6 +101,15 @@ impl Scratch {
         Ran { args: args.join(" "), status, stdout: text(stdout), stderr: text(stderr) }
     }
 
+    /// Starts `baton ARGS` here and waits for nothing; what it prints is added to `log`.
+    pub(crate) fn begin(&self, args: &[&str], log: &Path) -> Kept {
+        let config = self.config(&format!("cli-{}.toml", free_port()), "");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_baton"));
+        command.args(args).arg("--config").arg(config);
+        clean(&mut command);
+        Kept::spawn(&command, log)
+    }
+
     /// `baton apply`.
     #[track_caller]
     pub(crate) fn apply(&self) -> &Self {

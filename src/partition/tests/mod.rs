@@ -1,10 +1,12 @@
 //! The contract of the core, over every short history and over many long ones.
 
+mod engine;
+
 use super::*;
 use crate::workflow::{
-    Answer, AssignmentId, Choice, Choosing, Chosen, ErrorClass, Event, Fact, Input, Payload, Phase, Position, Report,
-    ReportError, ReportStatus, Rules, Said, Settled, SettledBy, Submission, Task, Timer, TimerKind, Timestamp, Verdict,
-    Workflow, World, evolve,
+    AgentTraits, Answer, AssignmentId, Choice, Choosing, Chosen, CommandKind, ErrorClass, Event, Fact, Input, Payload,
+    Phase, Position, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said, Settled, SettledBy,
+    Submission, Task, Timer, TimerKind, Timestamp, Verdict, Workflow, World, evolve,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,9 +26,18 @@ impl Small {
             max_hops: 2,
             accept_timeout: 100,
             assignment_timeout: 200,
+            inactivity_timeout: 150,
             llm_budget: 50,
             progress_interval: 10,
+            command_patience: 30,
             workflow_bytes: 1_000,
+            // So that in a history of one moment every wait is over at once.
+            retry: RetryRules {
+                by_class: RetryRules::default().by_class.map(|rule| RetryRule { backoff: 0, ..rule }),
+                ..RetryRules::default()
+            },
+            can_plan: true,
+            ..Rules::default()
         })
     }
 
@@ -47,8 +58,13 @@ impl Small {
     }
 
     fn names(choosing: &Choosing<'_>) -> Vec<String> {
-        let free = |name: &&str| !choosing.declined.iter().any(|declined| declined == name);
-        ["a", "b"].iter().copied().filter(free).map(str::to_owned).collect()
+        let named = |names: &[Arc<str>], name: &str| names.iter().any(|known| **known == *name);
+        let free = |name: &&str| {
+            !named(choosing.declined, name) && choosing.pinned.is_none_or(|pinned| pinned.agent_name == *name)
+        };
+        let mut names: Vec<String> = ["a", "b"].iter().copied().filter(free).map(str::to_owned).collect();
+        names.sort_by_key(|name| (Some(name.as_str()) != choosing.again, named(choosing.failed, name), name.clone()));
+        names
     }
 }
 
@@ -59,9 +75,12 @@ impl World for Small {
 
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict {
         let names = Self::names(choosing);
-        match (choosing.last, names.first()) {
+        if let (Some(name), false) = (names.first(), choosing.objective == "do it") {
+            return Verdict::Settled(Box::new(Self::settled(Choice::Agent(name.clone()), SettledBy::Local, choosing)));
+        }
+        match (choosing.producer.and(choosing.value), names.first()) {
             (_, None) => Verdict::Settled(Box::new(Self::settled(Choice::None, SettledBy::Local, choosing))),
-            (Some((output, _)), Some(name)) if output.text() == "again" => {
+            (Some(output), Some(name)) if output.text() == "again" => {
                 Verdict::Settled(Box::new(Self::settled(Choice::Agent(name.clone()), SettledBy::Contract, choosing)))
             }
             (Some(_), _) => Verdict::Settled(Box::new(Self::settled(Choice::Done, SettledBy::Contract, choosing))),
@@ -78,8 +97,17 @@ impl World for Small {
         Self::names(choosing)
     }
 
-    fn output_is_json(&self, _: &str) -> bool {
-        false
+    fn agent(&self, agent_name: &str) -> Option<AgentTraits> {
+        let known = ["a", "b"].contains(&agent_name);
+        known.then(|| AgentTraits { idempotent: agent_name == "a", ..AgentTraits::default() })
+    }
+
+    fn has_capability(&self, capability: &str) -> bool {
+        capability == "known"
+    }
+
+    fn output_fault(&self, _: &str, _: Option<&str>, output: &Payload) -> Option<String> {
+        (output.text() == "rubbish").then(|| "it is rubbish".to_owned())
     }
 }
 
@@ -153,7 +181,7 @@ fn alphabet() -> Vec<Input> {
 const NOW: Timestamp = Timestamp(DEADLINE);
 
 fn arrival(index: usize, input: Input) -> Arrival {
-    let from_topic = matches!(input, Input::Submitted(_) | Input::Reported { .. });
+    let from_topic = matches!(input, Input::Submitted(_) | Input::Reported { .. } | Input::Commanded(_));
     let source = from_topic.then_some(Source { input: 0, offset: index as i64 });
     Arrival { task_id: "t".into(), what: What::Input(input), source, at: Timestamp(0) }
 }
@@ -214,9 +242,14 @@ impl Seen {
                     let reason = match timer {
                         TimerKind::AcceptBy { .. } => "accept_timeout",
                         TimerKind::DoneBy { .. } => "assignment_timeout",
-                        TimerKind::TaskDeadline => "no step waits for this",
+                        TimerKind::QuietBy { .. } => "inactivity_timeout",
+                        _ => "no step waits for this",
                     };
                     closed.extend(open.remove(step_id).map(|id| (id, reason.to_owned())));
+                }
+                Fact::CommandApplied(command) if command.kind == CommandKind::Reassign => {
+                    let step_id = command.step_id.as_deref().expect("the core says which step");
+                    closed.extend(open.remove(step_id).map(|id| (id, "reassigned".to_owned())));
                 }
                 Fact::TaskEnded(end) => {
                     closed.extend(std::mem::take(&mut open).into_values().map(|id| (id, end.reason.clone())));
@@ -231,7 +264,10 @@ impl Seen {
         let once: BTreeSet<&String> = self.assignments.iter().collect();
         assert_eq!(once.len(), self.assignments.len(), "no assignment twice: {:?}", self.assignments);
         assert!(self.decisions.is_sorted_by(|a, b| a < b), "no question is decided twice: {:?}", self.decisions);
-        assert!(self.completions <= 1, "a task ends once");
+        let retried =
+            |event: &&Event| matches!(&event.fact, Fact::CommandApplied(command) if command.kind == CommandKind::Retry);
+        let runs = 1 + self.facts.iter().filter(retried).count();
+        assert!(self.completions <= runs, "a task ends once in a run");
         assert_eq!(self.unsettled(), self.withdrawn, "withdrawn is what was assigned and nobody settled, once each");
         let asked: Vec<u32> = self
             .facts
@@ -402,6 +438,8 @@ fn more_finished_tasks_than_the_window_counts_are_forgotten_oldest_first() {
             content_hash: [0; 16],
             outcome: crate::workflow::Outcome::Succeeded,
             ended_at: Timestamp(at),
+            accepted: ACCEPTED,
+            last_fact: 5,
         })
     };
     let tasks: BTreeMap<Arc<str>, Kept> =
