@@ -98,7 +98,11 @@ impl Runner for EffectRunner {
                             let kind = workflow.task.as_ref().and_then(|task| task.kind.as_deref());
                             let precedents = kind.map(|kind| self.memory.of(kind)).unwrap_or_default();
                             let (workflow, rejected) = (Arc::clone(workflow), now.written.clone());
-                            self.calls.plan(&key, question, Wanted { faults, deadline, workflow, rejected, precedents });
+                            self.calls.plan(
+                                &key,
+                                question,
+                                Wanted { faults, deadline, workflow, rejected, precedents },
+                            );
                         }
                         (None, None) => continue,
                     }

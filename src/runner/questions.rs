@@ -89,3 +89,135 @@ fn instant(deadline: Timestamp) -> Instant {
     let due = Duration::from_millis(u64::try_from(deadline.0).unwrap_or(0));
     Instant::now() + due.saturating_sub(now)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::llm::{Api, Card, Llm, PlanLimits, Provider, Settings};
+    use crate::runner::{Asker, EffectRunner};
+    use crate::worker::Runner;
+    use crate::workflow::{
+        Input, Payload, Phase, PlannedStep, Planning, Step, StepStatus, Task, Timestamp, Workflow, outstanding,
+    };
+    use axum::Router;
+    use axum::extract::State;
+    use serde_json::{Value, json};
+    use std::sync::{Arc, Mutex};
+    use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+    use tokio::net::TcpListener;
+    use tokio::runtime::Handle;
+    use tokio::sync::Semaphore;
+
+    type Bodies = Arc<Mutex<Vec<Value>>>;
+
+    /// Writes the same plan again and again, and remembers what it was asked.
+    async fn planner(seen: Bodies) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let answer = |State(seen): State<Bodies>, body: String| async move {
+            seen.lock().unwrap().push(serde_json::from_str(&body).unwrap());
+            let plan = json!({"reason": "r", "steps": [{"stepId": "look", "objective": "look it up", "dependsOn": [],
+                "agentName": "Nobody", "capability": ""}]});
+            json!({"choices": [{"message": {"content": plan.to_string()}, "finish_reason": "stop"}]}).to_string()
+        };
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer).with_state(seen)).await });
+        url
+    }
+
+    fn asker(url: &str) -> Asker {
+        let providers = vec![Provider::new("p", Api::OpenaiChat, url, "m")];
+        let card = |name: &str| Card {
+            name: name.to_owned(),
+            description: "d".to_owned(),
+            capabilities: vec![],
+            input: String::new(),
+            output: String::new(),
+        };
+        Asker {
+            llm: Arc::new(Llm::new(Settings { providers }).unwrap()),
+            cards: Arc::new(|_| vec![]),
+            allowed: Arc::new(move |task| task.agents.iter().map(|name| card(name)).collect()),
+            limits: PlanLimits { max_steps: 10, max_depth: 5, max_fan_out: 5 },
+            runtime: Handle::current(),
+            turns: Arc::new(Semaphore::new(1)),
+            observe: Arc::new(|attempts| assert_eq!(attempts.len(), 1)),
+        }
+    }
+
+    /// A task of type `lead` whose plan has one step done and one that failed.
+    fn replanning(question: u32, faults: &[&str]) -> Arc<Workflow> {
+        let step =
+            |id: &str| PlannedStep { step_id: id.to_owned(), objective: format!("to {id}"), ..PlannedStep::default() };
+        let in_ten_seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(10);
+        let output = Some(Payload::from("\"what was found\""));
+        let done = Step { output, agent_name: "Finder".into(), ..Step::new("find".into(), StepStatus::Succeeded) };
+        let task = Task {
+            kind: Some("lead".to_owned()),
+            agents: vec!["Finder".to_owned()],
+            input: Some(Payload::from("\"the input\"")),
+            ..Task::new("t", "the goal")
+        };
+        Arc::new(Workflow {
+            phase: Phase::Live,
+            task: Some(Arc::new(task)),
+            plan: Some([step("find"), step("pay")].into()),
+            steps: vec![done, Step::new("pay".into(), StepStatus::Failed)],
+            planning: Some(Planning {
+                question,
+                tries: 1,
+                faults: faults.iter().map(|fault| (*fault).to_owned()).collect(),
+                deadline: Timestamp(i64::try_from(in_ten_seconds.as_millis()).unwrap()),
+            }),
+            ..Workflow::default()
+        })
+    }
+
+    async fn planned(runner: &mut EffectRunner, workflow: &Arc<Workflow>) -> Vec<PlannedStep> {
+        runner.owe(0, &"t".into(), outstanding(workflow), Some(workflow));
+        let begun = Instant::now();
+        let mut returned = Vec::new();
+        while returned.is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "no plan came");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            runner.returned(Timestamp(-1), 10, &mut returned);
+        }
+        match &returned[0].input {
+            Input::Planned { answer, .. } => answer.plan.clone().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_plan_is_asked_for_with_all_that_is_known_and_its_repair_with_the_plan_that_was_rejected() {
+        let seen = Bodies::default();
+        let mut runner = EffectRunner::new(Some(asker(&planner(Arc::clone(&seen)).await)), Arc::new(|| {}));
+        let (task, earlier) = ("earlier".into(), replanning(1, &[]));
+        let earlier = Arc::new(Workflow { planning: None, ..(*earlier).clone() });
+        runner.owe(0, &task, outstanding(&earlier), Some(&earlier));
+        runner.owe(0, &task, vec![], None);
+
+        let steps = planned(&mut runner, &replanning(7, &["step pay failed: no money"])).await;
+        assert_eq!(steps[0].agent_name.as_deref(), Some("Nobody"));
+        planned(&mut runner, &replanning(8, &["step r1.look: agentName \"Nobody\" is not registered"])).await;
+        let seen = seen.lock().unwrap();
+        let asked: Vec<&str> = seen.iter().map(|body| body["messages"][1]["content"].as_str().unwrap()).collect();
+        for told in [
+            "at most 9 steps",
+            "agent \"Finder\"\n",
+            "A PLAN THAT SUCCEEDED",
+            "the goal",
+            "the input",
+            "step \"find\", done, agent \"Finder\"",
+            "what was found",
+            "step \"pay\", dropped",
+        ] {
+            assert!(asked.iter().all(|text| text.contains(told)), "{told}: {asked:#?}");
+        }
+        assert!(asked[0].contains("step pay failed: no money") && !asked[0].contains("YOUR PLAN"), "{}", asked[0]);
+        assert!(
+            asked[1].contains("YOUR PLAN") && asked[1].contains("look, agent \"Nobody\": look it up"),
+            "{}",
+            asked[1]
+        );
+        assert!(asked[1].contains("step r1.look: agentName"));
+    }
+}
