@@ -176,7 +176,7 @@ impl Population {
         let policy = Policy::default();
         let view = View {
             registry: &self.registry,
-            availability: &self.availability,
+            availability: self.availability.clone(),
             policy: &policy,
             rules: &rules,
             schemas: &schemas,

@@ -312,6 +312,7 @@ fn snapshots_of_other_versions_are_read() {
             tries: 1,
             deadline: Some(T + 1),
             refused: vec!["Reader".into()],
+            busy: vec![],
         }],
         steps: vec![Step {
             step_id: "1".into(),
@@ -372,6 +373,7 @@ fn snapshots_of_other_versions_are_read() {
     skeleton.commands = vec!["c-1".into()];
     let command = TaskCommand { command_id: Some("c-2".into()), ..TaskCommand::new("t-1", CommandType::Pause) };
     skeleton.held = vec![HeldCommand { command, until: T + 9 }];
+    skeleton.choices[0].busy = vec!["Adder".into()];
     skeleton.steps[0].quiet_by = Some(T + 10);
     skeleton.steps[0].until = Some(T + 11);
     skeleton.steps[0].trouble = Some(Trouble {

@@ -177,6 +177,9 @@ pub struct OpenChoice {
     /// The eligible set that was refused.
     #[serde(default)]
     pub refused: Vec<String>,
+    /// Agents that would do, but had as much to do as they take.
+    #[serde(default)]
+    pub busy: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

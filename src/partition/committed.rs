@@ -42,9 +42,34 @@ pub struct Partition {
     pub(super) next: [Option<i64>; INPUTS],
     /// Tasks with a step that waits for other agents to be eligible.
     waiting: BTreeSet<Arc<str>>,
+    /// Assignments by agent, as named.
+    in_flight: FxHashMap<Arc<str>, usize>,
+    /// Steps that wait for an agent to have room, by the agent's name and their place in its line.
+    lines: BTreeMap<String, BTreeSet<InLine>>,
     /// Finished tasks by the time they ended.
     ended: BTreeSet<(Timestamp, Arc<str>)>,
     live: usize,
+}
+
+/// A step's place in the line for an agent: the least is next.
+///
+/// A level of priority counts as much as a minute of waiting, so that the urgent come first and nobody waits for ever.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InLine {
+    rank: i64,
+    pub task_id: Arc<str>,
+    pub question: u32,
+}
+
+/// Milliseconds of waiting that make up for one level of priority.
+const AGEING: i64 = 60_000;
+
+impl InLine {
+    fn new(task_id: &Arc<str>, workflow: &Workflow, question: u32) -> Self {
+        let priority = workflow.task.as_ref().map_or(0, |task| i64::from(task.priority));
+        let rank = workflow.submitted_at.0.saturating_sub(priority * AGEING);
+        Self { rank, task_id: Arc::clone(task_id), question }
+    }
 }
 
 impl Kept {
@@ -174,7 +199,7 @@ impl Partition {
         let admissible = |id: &Arc<str>| {
             let Some(Kept::Workflow(workflow)) = self.tasks.get(id) else { return Vec::new() };
             let others = |choice: &&OpenChoice| match &choice.state {
-                ChoiceState::Refused { eligible } => {
+                ChoiceState::Refused { eligible, .. } => {
                     crate::workflow::waiting(workflow, choice, |choosing| *world.eligible(choosing) != **eligible)
                         .unwrap_or(false)
                 }
@@ -183,6 +208,23 @@ impl Partition {
             workflow.choices.iter().filter(others).map(|choice| (Arc::clone(id), choice.question)).collect()
         };
         self.waiting.iter().flat_map(admissible).take(most).collect()
+    }
+
+    /// Assignments that the agent of this name has here.
+    #[must_use]
+    pub fn in_flight(&self, agent_name: &str) -> usize {
+        self.in_flight.get(agent_name).copied().unwrap_or(0)
+    }
+
+    /// The steps that wait for the agent of this name to have room, the next one first.
+    pub fn line(&self, agent_name: &str) -> impl Iterator<Item = &InLine> {
+        self.lines.get(agent_name).into_iter().flatten()
+    }
+
+    /// How many wait for the agent of this name to have room.
+    #[must_use]
+    pub fn line_length(&self, agent_name: &str) -> usize {
+        self.lines.get(agent_name).map_or(0, BTreeSet::len)
     }
 
     /// Whether any step waits for other agents.
@@ -198,6 +240,30 @@ impl Partition {
         let closed =
             |(index, (at, _)): &(usize, &(Timestamp, Arc<str>))| *index < over || at.plus(window.millis) <= now;
         self.ended.iter().enumerate().take_while(closed).take(most).map(|(_, (_, id))| Arc::clone(id)).collect()
+    }
+
+    /// Counts anew what a task's steps are with which agent, or wait for.
+    fn line_up(&mut self, id: &Arc<str>, after: Option<&Kept>) {
+        if let Some(Kept::Workflow(before)) = self.tasks.get(id) {
+            for step in before.steps.iter().filter(|step| step.status.is_assigned()) {
+                if let Some(count) = self.in_flight.get_mut(&step.agent_name) {
+                    *count = count.saturating_sub(1);
+                }
+            }
+            for (agent, place) in places(id, before) {
+                if let Some(line) = self.lines.get_mut(agent) {
+                    line.remove(&place);
+                }
+            }
+        }
+        if let Some(Kept::Workflow(after)) = after {
+            for step in after.steps.iter().filter(|step| step.status.is_assigned()) {
+                *self.in_flight.entry(Arc::clone(&step.agent_name)).or_default() += 1;
+            }
+            for (agent, place) in places(id, after) {
+                self.lines.entry(agent.to_owned()).or_default().insert(place);
+            }
+        }
     }
 
     fn keep(&mut self, id: Arc<str>, kept: Option<Kept>) {
@@ -216,6 +282,7 @@ impl Partition {
         if let Some(at) = kept.as_ref().and_then(Kept::ended_at) {
             self.ended.insert((at, Arc::clone(&id)));
         }
+        self.line_up(&id, kept.as_ref());
         let before = match kept {
             Some(kept) => self.tasks.insert(Arc::clone(&id), kept),
             None => self.tasks.remove(&id),
@@ -229,4 +296,15 @@ impl Partition {
             }
         }
     }
+}
+
+/// The lines a task's steps stand in.
+fn places<'w>(id: &Arc<str>, workflow: &'w Workflow) -> impl Iterator<Item = (&'w str, InLine)> {
+    workflow.choices.iter().flat_map(move |choice| {
+        let busy = match &choice.state {
+            ChoiceState::Refused { busy, .. } => &busy[..],
+            ChoiceState::Asked { .. } => &[],
+        };
+        busy.iter().map(move |agent| (agent.as_str(), InLine::new(id, workflow, choice.question)))
+    })
 }

@@ -21,7 +21,7 @@ mod tests;
 mod view;
 
 pub use arrival::{Arrival, INPUTS, Note, Refusal, Source, What};
-pub use committed::{Kept, Partition, Receipt, Window};
+pub use committed::{InLine, Kept, Partition, Receipt, Window};
 pub use output::{AssignmentOut, CancellationOut, CompletionOut, CompletionStep, Ending, FactsOut, Output, TaskRef};
 pub use restore::{Part, PartKey, RestoreError, Restorer};
 pub use staged::{Counts, Dead, Planned, Staged, Tally};

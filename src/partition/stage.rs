@@ -5,7 +5,7 @@ use super::{
     Output, Part, PartKey, Partition, Planned, Receipt, Refusal, Source, Staged, Tally, TaskRef, What,
 };
 use crate::workflow::{
-    Event, Fact, Input, Outcome, Payload, Phase, PlanRejection, PlannedStep, Position, Reason, Rejection, Step,
+    ChoiceState, Event, Fact, Input, Outcome, Payload, Phase, PlanRejection, PlannedStep, Position, Reason, Rejection, Step,
     TaskEnd, Timestamp, Usage, Workflow, World, decided, outstanding, withdrawn,
 };
 use rustc_hash::FxHashMap;
@@ -113,6 +113,11 @@ impl Partition {
     ) {
         // Time never runs backwards within a workflow, whatever the wall clock of its new owner says.
         let now = clock.max(draft.workflow.last_at);
+        if let Input::Admitted { question } = input
+            && let Some(ChoiceState::Refused { busy, .. }) = draft.workflow.choice(*question).map(|choice| &choice.state)
+        {
+            busy.iter().for_each(|agent_name| world.let_through(agent_name));
+        }
         match decided(&draft.workflow, input, world, now) {
             Ok((events, evolved)) => {
                 tally(staged, arrival).accepted += 1;
@@ -120,6 +125,9 @@ impl Partition {
                 let withdrawn = withdrawn(&draft.workflow, &events);
                 draft.workflow = evolved.map_or_else(|| Arc::clone(&draft.workflow), Arc::new);
                 for event in &events {
+                    if let Fact::StepAssigned(assigned) = &event.fact {
+                        world.assigned(&assigned.chosen.agent_name);
+                    }
                     publish(staged, draft, origin, &arrival.task_id, event);
                 }
                 for withdrawn in withdrawn {

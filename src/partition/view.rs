@@ -5,7 +5,7 @@ use crate::workflow::{AgentTraits, Answer, Choosing, Payload, Rules, Settled, Ve
 #[derive(Debug)]
 pub struct View<'a> {
     pub registry: &'a Registry,
-    pub availability: &'a Availability,
+    pub availability: Availability,
     pub policy: &'a Policy,
     pub rules: &'a Rules,
     /// Compiled contracts of tasks.
@@ -18,15 +18,27 @@ impl World for View<'_> {
     }
 
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict {
-        selection::choose(self.registry, self.availability, self.policy, choosing)
+        selection::choose(self.registry, &self.availability, self.policy, choosing)
     }
 
     fn settle(&self, choosing: &Choosing<'_>, set: &[String], offers_done: bool, answer: &Answer) -> Settled {
-        selection::settle(self.registry, self.availability, self.policy, choosing, set, offers_done, answer)
+        selection::settle(self.registry, &self.availability, self.policy, choosing, set, offers_done, answer)
     }
 
     fn eligible(&self, choosing: &Choosing<'_>) -> Vec<String> {
-        selection::eligible(self.registry, self.availability, choosing)
+        selection::eligible(self.registry, &self.availability, choosing)
+    }
+
+    fn assigned(&self, agent_name: &str) {
+        if let Some(agent) = self.registry.agent(agent_name) {
+            self.availability.take_room(agent.topic_name());
+        }
+    }
+
+    fn let_through(&self, agent_name: &str) {
+        if let Some(agent) = self.registry.agent(agent_name) {
+            self.availability.make_room(agent.topic_name());
+        }
     }
 
     fn agent(&self, agent_name: &str) -> Option<AgentTraits> {

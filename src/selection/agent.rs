@@ -127,6 +127,12 @@ impl Agent {
         }
     }
 
+    /// How many assignments it takes at once; none = any number.
+    #[must_use]
+    pub fn capacity(&self) -> Option<u32> {
+        self.definition.max_concurrency.and_then(|most| u32::try_from(most).ok())
+    }
+
     /// Whether it declares the capability, in any case.
     #[must_use]
     pub fn has_capability(&self, capability: &str) -> bool {

@@ -151,7 +151,15 @@ impl<'a> Scene<'a> {
             candidates: self.candidates(place),
             degraded: None,
             eligible: self.eligible_names(),
+            busy: if place.is_none() { self.busy_names() } else { Vec::new() },
         }
+    }
+
+    /// Those that would do if they had room: of several that contracts point to only they.
+    fn busy_names(&self) -> Vec<String> {
+        let matching = self.matching();
+        let would_do = |place: &usize| matching.is_empty() || matching.contains(place);
+        self.places(Standing::is_busy).filter(would_do).map(|place| self.name(place).to_owned()).collect()
     }
 
     /// The chosen, the best, then the excluded.

@@ -22,6 +22,8 @@ pub(super) enum Why {
     /// Its input schema refuses the value, and how.
     Schema(String),
     NoTopic,
+    /// It has as many assignments as it takes at once. The last of the reasons: all else about it fits.
+    Busy,
 }
 
 impl Why {
@@ -34,6 +36,7 @@ impl Why {
             Self::Label => Arc::clone(&agent.wrong_label),
             Self::Schema(violation) => format!("contract: {violation}").into(),
             Self::NoTopic => "its topic is not there yet".into(),
+            Self::Busy => "it has as much to do as it takes at once".into(),
         }
     }
 }
@@ -52,6 +55,10 @@ pub(super) struct Standing {
 impl Standing {
     pub(super) fn is_eligible(&self) -> bool {
         self.excluded.is_none()
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.excluded == Some(Why::Busy)
     }
 
     pub(super) fn declined(&self) -> bool {
@@ -88,6 +95,8 @@ fn standing(agent: &Agent, offered: &Offered<'_>, availability: &Availability, c
         refused
     } else if !availability.has(agent.topic_name()) {
         Some(Why::NoTopic)
+    } else if !availability.has_room(agent.topic_name()) {
+        Some(Why::Busy)
     } else {
         None
     };

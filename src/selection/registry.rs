@@ -2,6 +2,7 @@ use super::agent::Agent;
 use super::names::fold;
 use super::scoring::Index;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -105,19 +106,57 @@ impl Registry {
     }
 }
 
-/// The topic names whose assignment topic this worker can produce to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Availability(FxHashSet<String>);
+/// Who can be given work now: the topic names whose assignment topic this worker can produce to, and how much more
+/// each agent takes. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Availability {
+    topics: Arc<FxHashSet<String>>,
+    /// By topic name: assignments that may still be given to the agent; absent = any number.
+    room: RefCell<FxHashMap<String, i64>>,
+}
 
 impl Availability {
     #[must_use]
     pub fn has(&self, topic_name: &str) -> bool {
-        self.0.contains(topic_name)
+        self.topics.contains(topic_name)
+    }
+
+    /// The same topics, with so much room by topic name.
+    #[must_use]
+    pub fn with_room(&self, room: FxHashMap<String, i64>) -> Self {
+        Self { topics: Arc::clone(&self.topics), room: RefCell::new(room) }
+    }
+
+    /// Whether one assignment more may be given to the agent.
+    #[must_use]
+    pub fn has_room(&self, topic_name: &str) -> bool {
+        self.room.borrow().get(topic_name).is_none_or(|left| *left > 0)
+    }
+
+    /// One assignment more was given to the agent.
+    pub fn take_room(&self, topic_name: &str) {
+        if let Some(left) = self.room.borrow_mut().get_mut(topic_name) {
+            *left -= 1;
+        }
+    }
+
+    /// There is room for one of those in line.
+    pub fn make_room(&self, topic_name: &str) {
+        if let Some(left) = self.room.borrow_mut().get_mut(topic_name) {
+            *left = 1;
+        }
+    }
+
+    /// Whether the same topics are there.
+    #[must_use]
+    pub fn same_topics(&self, other: &Self) -> bool {
+        self.topics == other.topics
     }
 }
 
 impl<S: Into<String>> FromIterator<S> for Availability {
     fn from_iter<I: IntoIterator<Item = S>>(topic_names: I) -> Self {
-        Self(topic_names.into_iter().map(Into::into).collect())
+        let topics = topic_names.into_iter().map(Into::into).collect();
+        Self { topics: Arc::new(topics), room: RefCell::default() }
     }
 }

@@ -29,7 +29,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
     pub(super) fn view(&self) -> View<'_> {
         View {
             registry: &self.directory.registry,
-            availability: &self.directory.availability,
+            availability: self.directory.availability.with_room(self.room()),
             policy: &self.settings.policy,
             rules: &self.settings.rules,
             schemas: &self.schemas,

@@ -83,7 +83,7 @@ impl Directory {
         }
         self.looked = Some(Instant::now());
         let availability: Availability = topics.into_iter().collect();
-        let differs = availability != self.availability;
+        let differs = !availability.same_topics(&self.availability);
         self.availability = availability;
         changed || differs
     }

@@ -191,7 +191,9 @@ fn choice_to_wire(choice: &OpenChoice) -> wire::OpenChoice {
             deadline: Some(deadline.0),
             ..named
         },
-        ChoiceState::Refused { eligible } => wire::OpenChoice { refused: eligible.to_vec(), ..named },
+        ChoiceState::Refused { eligible, busy } => {
+            wire::OpenChoice { refused: eligible.to_vec(), busy: busy.to_vec(), ..named }
+        }
     }
 }
 
@@ -250,7 +252,7 @@ fn workflow(skeleton: wire::Skeleton) -> Option<Workflow> {
                 tries: unsigned(choice.tries),
                 deadline: Timestamp(deadline),
             },
-            None => ChoiceState::Refused { eligible: choice.refused.into() },
+            None => ChoiceState::Refused { eligible: choice.refused.into(), busy: choice.busy.into() },
         },
     };
     Some(Workflow {

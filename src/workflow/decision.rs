@@ -73,6 +73,8 @@ pub struct Settled {
     pub degraded: Option<String>,
     /// Names eligible at that moment, sorted: what a NONE waits to see changed.
     pub eligible: Vec<String>,
+    /// Of a NONE: agents that would do, but have as much to do as they take; the step waits in line for them.
+    pub busy: Vec<String>,
 }
 
 /// What can be said at once: a decision, or whom to let the LLM choose from.

@@ -173,8 +173,8 @@ fn chosen(workflow: &mut Workflow, decision: &Decision) {
     spend(workflow, &decision.attempts);
     match decision.settled.choice {
         Choice::None => {
-            let eligible = decision.settled.eligible.clone().into();
-            open(workflow, &decision.step_id, decision.question, ChoiceState::Refused { eligible });
+            let (eligible, busy) = (decision.settled.eligible.clone().into(), decision.settled.busy.clone().into());
+            open(workflow, &decision.step_id, decision.question, ChoiceState::Refused { eligible, busy });
         }
         Choice::Agent(_) | Choice::Done => {
             workflow.last_question = workflow.last_question.max(decision.question);

@@ -137,7 +137,11 @@ pub enum ChoiceState {
     /// An answer is owed by the LLM.
     Asked { set: Arc<[String]>, offers_done: bool, tries: u32, deadline: Timestamp },
     /// The answer was NONE. It is asked again once the eligible agents are others than these.
-    Refused { eligible: Arc<[String]> },
+    Refused {
+        eligible: Arc<[String]>,
+        /// Agents that would do, but had as much to do as they take.
+        busy: Arc<[String]>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]

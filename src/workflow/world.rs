@@ -15,6 +15,12 @@ pub trait World {
     /// Names of the agents eligible now, sorted.
     fn eligible(&self, choosing: &Choosing<'_>) -> Vec<String>;
 
+    /// Takes note that an agent has one assignment more, for what is decided after it in the same transaction.
+    fn assigned(&self, agent_name: &str);
+
+    /// Takes note that an agent has room for the one step in line that is looked at next.
+    fn let_through(&self, agent_name: &str);
+
     /// What is known of a registered agent; none if it is not registered.
     fn agent(&self, agent_name: &str) -> Option<AgentTraits>;
 

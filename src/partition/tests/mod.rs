@@ -54,7 +54,7 @@ impl Small {
         };
         let eligible = Self::names(choosing);
         let reason = "a test says so".to_owned();
-        Settled { choice, chosen, by, confidence: None, reason, candidates: vec![], degraded: None, eligible }
+        Settled { choice, chosen, by, confidence: None, reason, candidates: vec![], degraded: None, eligible, busy: vec![] }
     }
 
     fn names(choosing: &Choosing<'_>) -> Vec<String> {
@@ -96,6 +96,10 @@ impl World for Small {
     fn eligible(&self, choosing: &Choosing<'_>) -> Vec<String> {
         Self::names(choosing)
     }
+
+    fn assigned(&self, _: &str) {}
+
+    fn let_through(&self, _: &str) {}
 
     fn agent(&self, agent_name: &str) -> Option<AgentTraits> {
         let known = ["a", "b"].contains(&agent_name);

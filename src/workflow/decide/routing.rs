@@ -64,7 +64,7 @@ pub(super) fn answered(
 /// A step that waits may be asked about again, if others are eligible than those refused.
 pub(super) fn admitted(facts: &mut Facts<'_>, question: u32, world: &dyn World) -> Result<(), Rejection> {
     let open = outstanding(facts.workflow(), question)?;
-    let ChoiceState::Refused { eligible: refused } = open.state else {
+    let ChoiceState::Refused { eligible: refused, .. } = open.state else {
         return Err(Rejection::Stale("the step does not wait"));
     };
     let eligible = with_choosing(facts.workflow(), &open.step_id, |choosing| world.eligible(choosing));

@@ -48,13 +48,19 @@ fn task_deadline(facts: &mut Facts<'_>, timer: &Timer) -> Result<(), Rejection> 
     if workflow.deadline != timer.due {
         return Err(Rejection::Stale("the deadline is another one"));
     }
-    let refused = workflow.choices.iter().any(|choice| matches!(choice.state, ChoiceState::Refused { .. }));
+    let mut refused = workflow.choices.iter().filter_map(|choice| match &choice.state {
+        ChoiceState::Refused { busy, .. } => Some(busy),
+        ChoiceState::Asked { .. } => None,
+    });
+    let unsuited = refused.clone().any(|busy| busy.is_empty());
     let status = |wanted: StepStatus| workflow.steps.iter().any(|step| step.status == wanted);
-    if refused {
+    if unsuited {
         facts.end(Outcome::Failed, "no_suitable_agent", "no agent suited until the task's deadline");
         return Ok(());
     }
-    let message = if workflow.unapproved || status(StepStatus::NeedsApproval) {
+    let message = if refused.next().is_some() {
+        "every agent that suits had as much to do as it takes until the task's deadline"
+    } else if workflow.unapproved || status(StepStatus::NeedsApproval) {
         "nobody approved until the task's deadline"
     } else if status(StepStatus::NeedsInput) {
         "nobody answered until the task's deadline"
