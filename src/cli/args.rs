@@ -400,9 +400,9 @@ pub(super) enum TasksCommand {
     Retry(StepCommandArgs),
     /// Give a step to another agent
     Reassign {
-        /// The agent that gets the step
+        /// The agent that gets the step; any other than the last where it is left out
         #[arg(long, value_name = "NAME")]
-        agent: String,
+        agent: Option<String>,
         #[command(flatten)]
         command: StepCommandArgs,
     },

@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, args: TasksArgs) -> anyhow::Result<Do
         Given::Retry(given) => (of_step(&given.command.task, given.step, CommandType::Retry), given.command),
         Given::Reassign { agent, command: given } => {
             let command = of_step(&given.command.task, given.step, CommandType::Reassign);
-            (TaskCommand { agent_name: Some(agent), ..command }, given.command)
+            (TaskCommand { agent_name: agent, ..command }, given.command)
         }
         Given::Answer { command: given, value } => {
             let command = of_step(&given.command.task, given.step, CommandType::Answer);

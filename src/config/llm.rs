@@ -9,10 +9,10 @@ use std::time::Duration;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Llm {
-    /// For one whole decision, with every retry and re-ask.
+    /// For one whole choice, with every retry and re-ask; a plan has `workflow.plan_budget`.
     #[serde(with = "duration")]
     pub budget: Duration,
-    /// Decisions under way at once.
+    /// Choices and plans under way at once.
     pub max_in_flight: usize,
     /// Tried in order.
     pub providers: Vec<Provider>,
@@ -41,6 +41,7 @@ pub struct Provider {
     pub api_key: Option<Secret>,
     pub structured: Structured,
     pub requests_per_minute: Option<u32>,
+    /// Under some 6,000 there is no room for a plan.
     pub tokens_per_minute: Option<u32>,
     pub max_in_flight: Option<usize>,
     /// Beyond it the provider is not asked until the next day (UTC).

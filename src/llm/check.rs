@@ -1,7 +1,8 @@
 //! Whether the providers work, for people who set them up: one call each, no retries, and words on what to do.
 
 use super::lane::Lane;
-use super::prompt::{Prompt, line};
+use super::prompt::Prompt;
+use super::text::line;
 use super::{Ask, Card};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,10 @@
 //! The two protocols: a question as a request body, and a response body as the model's words. Typed structs throughout, since
 //! a JSON value would sort the schema's properties.
 
-use super::prompt::{Prompt, Schema};
+use super::question::Question;
 use super::settings::{Api, Provider, Structured};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// What a model said instead of a valid answer, and the words of the re-ask.
 #[derive(Debug)]
@@ -41,22 +42,22 @@ struct OpenaiRequest<'a> {
     messages: Vec<Message<'a>>,
     max_completion_tokens: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<ResponseFormat<'a>>,
+    response_format: Option<ResponseFormat>,
 }
 
 #[derive(Serialize)]
-struct ResponseFormat<'a> {
+struct ResponseFormat {
     #[serde(rename = "type")]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    json_schema: Option<NamedSchema<'a>>,
+    json_schema: Option<NamedSchema>,
 }
 
 #[derive(Serialize)]
-struct NamedSchema<'a> {
+struct NamedSchema {
     name: &'static str,
     strict: bool,
-    schema: Schema<'a>,
+    schema: Box<RawValue>,
 }
 
 #[derive(Serialize)]
@@ -66,35 +67,40 @@ struct AnthropicRequest<'a> {
     system: &'a str,
     messages: Vec<Message<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    output_config: Option<OutputConfig<'a>>,
+    output_config: Option<OutputConfig>,
 }
 
 #[derive(Serialize)]
-struct OutputConfig<'a> {
-    format: Format<'a>,
+struct OutputConfig {
+    format: Format,
 }
 
 #[derive(Serialize)]
-struct Format<'a> {
+struct Format {
     #[serde(rename = "type")]
     kind: &'static str,
-    schema: Schema<'a>,
+    schema: Box<RawValue>,
+}
+
+/// What an answer to such a question may take of this provider.
+pub(super) fn output_tokens<Q: Question>(provider: &Provider) -> u32 {
+    provider.max_output_tokens.max(Q::OUTPUT_TOKENS)
 }
 
 /// The body of one request, as JSON text.
-pub(super) fn request(provider: &Provider, prompt: &Prompt, repair: Option<&Repair>) -> String {
-    let mut messages = vec![Message { role: "user", content: &prompt.user }];
+pub(super) fn request<Q: Question>(provider: &Provider, question: &Q, repair: Option<&Repair>) -> String {
+    let mut messages = vec![Message { role: "user", content: question.user() }];
     if let Some(repair) = repair {
         messages.push(Message { role: "assistant", content: &repair.said });
         messages.push(Message { role: "user", content: &repair.told });
     }
     let text = match provider.api {
         Api::OpenaiChat => {
-            messages.insert(0, Message { role: "system", content: prompt.system });
+            messages.insert(0, Message { role: "system", content: question.system() });
             let response_format = match provider.structured {
                 Structured::JsonSchema => Some(ResponseFormat {
                     kind: "json_schema",
-                    json_schema: Some(NamedSchema { name: "choice", strict: true, schema: prompt.schema() }),
+                    json_schema: Some(NamedSchema { name: Q::NAME, strict: true, schema: question.schema() }),
                 }),
                 Structured::JsonObject => Some(ResponseFormat { kind: "json_object", json_schema: None }),
                 Structured::None => None,
@@ -102,17 +108,17 @@ pub(super) fn request(provider: &Provider, prompt: &Prompt, repair: Option<&Repa
             serde_json::to_string(&OpenaiRequest {
                 model: &provider.model,
                 messages,
-                max_completion_tokens: provider.max_output_tokens,
+                max_completion_tokens: output_tokens::<Q>(provider),
                 response_format,
             })
         }
         Api::AnthropicMessages => serde_json::to_string(&AnthropicRequest {
             model: &provider.model,
-            max_tokens: provider.max_output_tokens,
-            system: prompt.system,
+            max_tokens: output_tokens::<Q>(provider),
+            system: question.system(),
             messages,
             output_config: (provider.structured == Structured::JsonSchema)
-                .then(|| OutputConfig { format: Format { kind: "json_schema", schema: prompt.schema() } }),
+                .then(|| OutputConfig { format: Format { kind: "json_schema", schema: question.schema() } }),
         }),
     };
     text.expect("strings and numbers always serialise")

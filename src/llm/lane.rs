@@ -4,11 +4,10 @@ use super::breaker::{Breaker, Cause, Told, Waits};
 use super::call::{Endpoint, Outcome, truncate};
 use super::codec::{self, Reading, Repair, Tokens};
 use super::limits::{Limits, Refused};
-use super::prompt::Prompt;
+use super::question::{Invalid, Question};
 use super::retry::{backoff, is_passing};
 use super::settings::Provider;
-use super::validate::{Invalid, truncated, validate};
-use crate::workflow::{Attempt, Said, Usage};
+use crate::workflow::{Attempt, Usage};
 use reqwest::Client;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -23,8 +22,6 @@ const FAIR: Duration = Duration::from_millis(100);
 const LEAST: Duration = Duration::from_millis(50);
 /// JSON text has about 3 to 4 bytes per token; the lower one, so that a reservation is rarely too small.
 const BYTES_PER_TOKEN: u64 = 3;
-/// What a re-ask repeats of the answer before.
-const REPEATED_CAP: usize = 1024;
 
 /// The waits, apart so that tests need not sit through them.
 #[derive(Clone, Copy, Debug)]
@@ -49,16 +46,16 @@ pub(super) struct Lane {
     tuning: Tuning,
 }
 
-/// How a provider's turn ended: a choice, or a code.
+/// How a provider's turn ended: an answer, or a code.
 #[derive(Debug)]
-pub(super) struct Turn {
-    pub(super) said: Result<Said, &'static str>,
+pub(super) struct Turn<A> {
+    pub(super) said: Result<A, &'static str>,
     pub(super) called: bool,
 }
 
 /// What follows a call.
-enum Next {
-    Valid(Said),
+enum Next<A> {
+    Valid(A),
     Reask(Invalid, String),
     Retry { after: Option<Duration>, code: &'static str },
     GiveUp(&'static str),
@@ -77,17 +74,23 @@ impl Lane {
 
     /// Asks this provider until it answers validly, will not, or its time is up. Each call, and each reason for making none,
     /// is added to `attempts`.
-    pub(super) async fn turn(&self, prompt: &Prompt, seed: u32, until: Instant, attempts: &mut Vec<Attempt>) -> Turn {
+    pub(super) async fn turn<Q: Question>(
+        &self,
+        question: &Q,
+        seed: u32,
+        until: Instant,
+        attempts: &mut Vec<Attempt>,
+    ) -> Turn<Q::Answer> {
         let (mut called, mut retries, mut reasks) = (false, 0, 0);
         let mut repair = None;
         loop {
-            let next = self.step(prompt, repair.as_ref(), until, attempts, &mut called).await;
+            let next = self.step(question, repair.as_ref(), until, attempts, &mut called).await;
             let code = match next {
                 Next::Valid(said) => return Turn { said: Ok(said), called },
                 Next::Reask(invalid, said) if reasks < MAX_REASKS => {
                     reasks += 1;
-                    let said = if said.trim().is_empty() { "(nothing)" } else { truncate(&said, REPEATED_CAP) };
-                    repair = Some(Repair { said: said.to_owned(), told: prompt.repair(&invalid.why) });
+                    let said = if said.trim().is_empty() { "(nothing)" } else { truncate(&said, Q::REPEATED) };
+                    repair = Some(Repair { said: said.to_owned(), told: question.repair(&invalid.why) });
                     continue;
                 }
                 Next::Reask(..) => "invalid_answer",
@@ -107,21 +110,21 @@ impl Lane {
     }
 
     /// One call without retry or re-ask, and what came of it.
-    pub(super) async fn once(&self, prompt: &Prompt, until: Instant) -> Attempt {
+    pub(super) async fn once<Q: Question>(&self, question: &Q, until: Instant) -> Attempt {
         let mut attempts = Vec::new();
-        self.step(prompt, None, until, &mut attempts, &mut false).await;
+        self.step(question, None, until, &mut attempts, &mut false).await;
         attempts.pop().expect("a step records what it did")
     }
 
     /// One call, if breaker and limits let it through.
-    async fn step(
+    async fn step<Q: Question>(
         &self,
-        prompt: &Prompt,
+        question: &Q,
         repair: Option<&Repair>,
         until: Instant,
         attempts: &mut Vec<Attempt>,
         called: &mut bool,
-    ) -> Next {
+    ) -> Next<Q::Answer> {
         let arrived = Instant::now();
         let last_start = until.checked_sub(LEAST).unwrap_or(until);
         let skipped = |verdict: &'static str, code: &'static str, attempts: &mut Vec<Attempt>| {
@@ -140,10 +143,10 @@ impl Lane {
         let Some(_slot) = self.limits.slot(last_start).await else {
             return skipped("rate_limited", "rate_limited", attempts);
         };
-        let body = codec::request(&self.provider, prompt, repair);
+        let body = codec::request(&self.provider, question, repair);
         let estimate = Tokens {
             input: (body.len() as u64).div_ceil(BYTES_PER_TOKEN),
-            output: u64::from(self.provider.max_output_tokens),
+            output: u64::from(codec::output_tokens::<Q>(&self.provider)),
         };
         let reserved = loop {
             let now = Instant::now();
@@ -176,7 +179,7 @@ impl Lane {
             self.limits.correct(reserved, real);
         }
         let usage = real.map_or_else(Usage::default, |tokens| self.usage(tokens));
-        let judged = self.judge(outcome, prompt, sent, until);
+        let judged = self.judge(outcome, question, sent, until);
         if let Some((cause, wait)) = pass.settle(judged.told, Instant::now()) {
             tracing::warn!(provider = %self.provider.name, ?cause, ?wait, verdict = %judged.verdict, "LLM provider is left alone");
         }
@@ -184,20 +187,20 @@ impl Lane {
         judged.next
     }
 
-    fn judge(&self, outcome: Outcome, prompt: &Prompt, sent: Instant, until: Instant) -> Judged {
-        let judged = |answer: &str, verdict: &str, told: Told, next: Next| Judged {
+    fn judge<Q: Question>(&self, outcome: Outcome, question: &Q, sent: Instant, until: Instant) -> Judged<Q::Answer> {
+        let judged = |answer: &str, verdict: &str, told: Told, next: Next<Q::Answer>| Judged {
             answer: self.endpoint.record(answer),
             verdict: verdict.to_owned(),
             told,
             next,
         };
         match outcome {
-            Outcome::Answered(Reading::Text(text), _) => match validate(&text, self.provider.structured, prompt) {
-                Ok(said) => judged(&text, "valid", Told::Healthy, Next::Valid(said)),
+            Outcome::Answered(Reading::Text(text), _) => match question.read(&text, self.provider.structured) {
+                Ok(answer) => judged(&text, "valid", Told::Healthy, Next::Valid(answer)),
                 Err(invalid) => judged(&text, invalid.verdict, Told::Healthy, Next::Reask(invalid, text.clone())),
             },
             Outcome::Answered(Reading::Truncated(text), _) => {
-                judged(&text, "truncated", Told::Healthy, Next::Reask(truncated(), text.clone()))
+                judged(&text, "truncated", Told::Healthy, Next::Reask(question.truncated(), text.clone()))
             }
             Outcome::Answered(Reading::Refusal(text), _) => {
                 judged(&text, "refusal", Told::Healthy, Next::GiveUp("refused"))
@@ -227,7 +230,9 @@ impl Lane {
                     return if is_passing(status) {
                         judged(&text, &verdict, Told::Failing, Next::GiveUp(code))
                     } else {
-                        judged(&text, &verdict, Told::Misconfigured, Next::GiveUp("misconfigured"))
+                        let its_form = matches!(status, 400 | 413 | 422) && !Q::IS_PLAIN;
+                        let told = if its_form { Told::Nothing } else { Told::Misconfigured };
+                        judged(&text, &verdict, told, Next::GiveUp("misconfigured"))
                     };
                 }
                 let left = until.saturating_duration_since(Instant::now());
@@ -266,11 +271,11 @@ impl Lane {
 }
 
 /// A call's outcome as the record, the breaker and the ladder see it.
-struct Judged {
+struct Judged<A> {
     answer: String,
     verdict: String,
     told: Told,
-    next: Next,
+    next: Next<A>,
 }
 
 /// Days since 1970, UTC.

@@ -1,16 +1,18 @@
-//! One decision asked of an LLM over HTTP.
+//! Questions asked of an LLM over HTTP: who works next ([`Llm::ask`]), and by what plan ([`Llm::plan`]).
 //!
-//! [`Llm::ask`] goes down a ladder: the first provider, retries and one re-ask there, the next provider, and so on, all within
-//! the deadline of the question. It returns a member of the closed set or the code of why there is none, and every call it
-//! made. It never fails, never answers later than the deadline, never takes a name by a part of it, and never reads more than
-//! 1 MB of a response. Choosing without an LLM is not done here: the code in [`Answer::said`] says why the caller must.
+//! Both go down the same ladder: the first provider, retries and one re-ask there, the next provider, and so on, all within
+//! the deadline of the question. What comes back is an answer in the form that was asked for, or the code of why there is
+//! none, and every call that was made. It never fails, never answers later than the deadline, never takes a name by a part of
+//! it, and never reads more than 1 MB of a response. A choice is a member of the closed set. A plan may name an agent that
+//! nobody offered: whether it can be followed is judged by the core, which has it mended with all that is wrong. Doing without
+//! an LLM is not done here: the code in [`Answer::said`] and [`PlanAnswer::plan`] says why the caller must.
 //!
 //! ```text
-//! ask ─► prompt ─► provider 1 ─► breaker ─► slot ─► limits ─► call ─► validate ─► Answer
-//!                     │   ▲                                    │         │
-//!                     │   └── wait and retry ◄── 408 409 429 5xx, lost   │
-//!                     │   └── re-ask once, with the reason ◄── not valid ┘
-//!                     └─► provider 2 … ─► code
+//! question ─► provider 1 ─► breaker ─► slot ─► limits ─► call ─► read ─► answer
+//!                 │   ▲                                    │       │
+//!                 │   └── wait and retry ◄── 408 409 429 5xx, lost │
+//!                 │   └── re-ask once, with the reason ◄ not valid ┘
+//!                 └─► provider 2 … ─► code
 //! ```
 //!
 //! How the time is split: a provider's turn, with all its waits and retries, ends when its even share of what is left does;
@@ -24,18 +26,25 @@ mod check;
 mod codec;
 mod lane;
 mod limits;
+mod plan;
 mod prompt;
+mod question;
 mod retry;
+mod schema;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod text;
 mod validate;
 
+pub use plan::{PlanAsk, PlanLimits, StepSoFar, outline};
 pub use settings::{Api, MAX_PROVIDERS, Provider, Secret, Settings, Structured};
 
-use crate::workflow::{Answer, Payload};
+use crate::workflow::{Answer, Attempt, Payload, PlanAnswer};
 use lane::{Lane, Tuning};
+use plan::PlanPrompt;
 use prompt::Prompt;
+use question::Question;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -108,13 +117,30 @@ impl Llm {
         if faults.is_empty() { Ok(Self { lanes }) } else { Err(faults) }
     }
 
-    /// Asks until there is a valid answer, nobody left to ask, or no time left.
+    /// Asks who works next, until there is a valid answer, nobody left to ask, or no time left.
     ///
     /// Without an answer the code is that of the last provider that was called; if none was called, of the last that was not.
     pub async fn ask(&self, ask: &Ask) -> Answer {
-        let end = ask.deadline.checked_sub(MARGIN).unwrap_or(ask.deadline);
         let prompt = Prompt::new(ask);
-        let seed = prompt::short_hash(&ask.task_id) ^ ask.question;
+        let (said, attempts) = self.climb(&prompt, seed(&ask.task_id, ask.question), ask.deadline).await;
+        Answer { said: said.map_err(str::to_owned), attempts, prompt_version: Some(prompt.version) }
+    }
+
+    /// Has a plan written, in the same way. It is in form; whether it can be followed is for the core to say.
+    pub async fn plan(&self, ask: &PlanAsk) -> PlanAnswer {
+        let prompt = PlanPrompt::new(ask);
+        tracing::debug!(task_id = ask.task_id, question = ask.question, prompt = prompt.version, "a plan is asked for");
+        let (plan, attempts) = self.climb(&prompt, seed(&ask.task_id, ask.question), ask.deadline).await;
+        PlanAnswer { plan: plan.map_err(str::to_owned), attempts }
+    }
+
+    async fn climb<Q: Question>(
+        &self,
+        question: &Q,
+        seed: u32,
+        deadline: Instant,
+    ) -> (Result<Q::Answer, &'static str>, Vec<Attempt>) {
+        let end = deadline.checked_sub(MARGIN).unwrap_or(deadline);
         let mut attempts = Vec::new();
         let (mut code, mut called) = ("timeout", false);
         for (index, lane) in self.lanes.iter().enumerate() {
@@ -124,18 +150,16 @@ impl Llm {
             }
             let sharing = self.lanes[index..].iter().filter(|lane| lane.is_open_to(now)).count().max(1);
             let until = now + (end - now) / u32::try_from(sharing).unwrap_or(1);
-            let turn = lane.turn(&prompt, seed, until, &mut attempts).await;
+            let turn = lane.turn(question, seed, until, &mut attempts).await;
             match turn.said {
-                Ok(said) => {
-                    return Answer { said: Ok(said), attempts, prompt_version: Some(prompt.version) };
-                }
+                Ok(said) => return (Ok(said), attempts),
                 // A skipped provider says less than one that was called.
                 Err(why) if turn.called || !called => code = why,
                 Err(_) => {}
             }
             called |= turn.called;
         }
-        Answer { said: Err(code.to_owned()), attempts, prompt_version: Some(prompt.version) }
+        (Err(code), attempts)
     }
 
     /// Asks each provider one tiny question, once, all at the same time, within 5 s. Per provider, in order: what it did, or what
@@ -143,4 +167,9 @@ impl Llm {
     pub async fn check(&self) -> Vec<(String, Result<String, String>)> {
         check::run(&self.lanes).await
     }
+}
+
+/// Differs between questions, and is the same when one is asked again.
+fn seed(task_id: &str, question: u32) -> u32 {
+    text::short_hash(task_id) ^ question
 }

@@ -4,8 +4,15 @@
 //!
 //! Order for provider-side caching: rules, agents (by name), history, the task last.
 
+use super::question::{Invalid, Question};
+use super::schema::{Choices, Kind, Object};
+use super::settings::Structured;
+use super::text::{block, line, short_hash};
+use super::validate::validate;
 use super::{Ask, Card};
+use crate::workflow::Said;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use std::fmt::Write;
 
 /// Changes with every change of the words below.
@@ -15,12 +22,12 @@ const VERSION: &str = "select-1";
 const MAX_CARDS: usize = 64;
 const MAX_HISTORY: usize = 20;
 // In bytes. With all cards full a prompt stays under 150 KB; a usual one is 2 to 4 KB.
-const OBJECTIVE_CAP: usize = 4_000;
+pub(super) const OBJECTIVE_CAP: usize = 4_000;
 const OUTPUT_CAP: usize = 4_000;
 const DESCRIPTION_CAP: usize = 600;
 const CAPABILITIES_CAP: usize = 600;
 const CONTRACT_CAP: usize = 300;
-const NAME_CAP: usize = 64;
+pub(super) const NAME_CAP: usize = 64;
 
 /// The form is shown and not only described: small models keep the confidence between 0 and 1 only if they see one.
 const RULES: &str = "You route work between agents. Decide which agent works next on a task.\n\
@@ -37,7 +44,6 @@ const RULES: &str = "You route work between agents. Decide which agent works nex
 /// A question in words, and the closed set its answer is checked against.
 #[derive(Debug)]
 pub(super) struct Prompt {
-    pub(super) system: &'static str,
     pub(super) user: String,
     pub(super) version: String,
     /// Valid answers as the enum of a schema: agents by name, NONE, and DONE where it is offered.
@@ -47,9 +53,7 @@ pub(super) struct Prompt {
 
 impl Prompt {
     pub(super) fn new(ask: &Ask) -> Self {
-        let mut cards: Vec<&Card> = ask.candidates.iter().take(MAX_CARDS).collect();
-        cards.sort_by(|a, b| a.name.cmp(&b.name));
-        cards.dedup_by(|a, b| a.name == b.name);
+        let cards = offered(&ask.candidates);
         let mut user = String::from("AGENTS\n");
         for card in &cards {
             push_card(&mut user, card);
@@ -76,11 +80,40 @@ impl Prompt {
             valid.push("DONE".to_owned());
         }
         let _ = write!(user, "\nVALID ANSWERS for \"agent\": {}\n", quoted(&valid));
-        Self { system: RULES, user, version, valid, offers_done: ask.offers_done }
+        Self { user, version, valid, offers_done: ask.offers_done }
+    }
+}
+
+impl Question for Prompt {
+    type Answer = Said;
+    const NAME: &'static str = "choice";
+    const OUTPUT_TOKENS: u32 = 0;
+    const REPEATED: usize = 1024;
+    const IS_PLAIN: bool = true;
+
+    fn system(&self) -> &'static str {
+        RULES
     }
 
-    /// What is said after an answer that could not be taken.
-    pub(super) fn repair(&self, why: &str) -> String {
+    fn user(&self) -> &str {
+        &self.user
+    }
+
+    fn schema(&self) -> Box<RawValue> {
+        let properties =
+            Properties { reason: Kind::STRING, agent: Choices::new(&self.valid), confidence: Kind::NUMBER };
+        Object::new(properties, &["reason", "agent", "confidence"]).raw()
+    }
+
+    fn read(&self, text: &str, structured: Structured) -> Result<Said, Invalid> {
+        validate(text, structured, self)
+    }
+
+    fn truncated(&self) -> Invalid {
+        Invalid { verdict: "truncated", why: "it was cut off before its end; keep the reason short".to_owned() }
+    }
+
+    fn repair(&self, why: &str) -> String {
         format!(
             "That answer cannot be used: {}. The valid answers for \"agent\" are exactly: {}. Answer again with one JSON object \
              and nothing else: {{\"reason\": \"at most 20 words\", \"agent\": \"a valid answer\", \"confidence\": 0.8}}",
@@ -88,31 +121,6 @@ impl Prompt {
             quoted(&self.valid)
         )
     }
-
-    pub(super) fn schema(&self) -> Schema<'_> {
-        Schema {
-            kind: "object",
-            properties: Properties {
-                reason: Kind { kind: "string" },
-                agent: Choices { kind: "string", choices: &self.valid },
-                confidence: Kind { kind: "number" },
-            },
-            required: ["reason", "agent", "confidence"],
-            additional_properties: false,
-        }
-    }
-}
-
-/// The answer's JSON Schema in the subset that every API takes: flat, all required, nothing but types and one enum.
-/// A struct and no JSON value, because the order of properties is the order in which a model writes them: the reason first.
-#[derive(Debug, Serialize)]
-pub(super) struct Schema<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    properties: Properties<'a>,
-    required: [&'static str; 3],
-    #[serde(rename = "additionalProperties")]
-    additional_properties: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -122,21 +130,15 @@ struct Properties<'a> {
     confidence: Kind,
 }
 
-#[derive(Debug, Serialize)]
-struct Kind {
-    #[serde(rename = "type")]
-    kind: &'static str,
+/// The first cards, by name.
+pub(super) fn offered(cards: &[Card]) -> Vec<&Card> {
+    let mut offered: Vec<&Card> = cards.iter().take(MAX_CARDS).collect();
+    offered.sort_by(|a, b| a.name.cmp(&b.name));
+    offered.dedup_by(|a, b| a.name == b.name);
+    offered
 }
 
-#[derive(Debug, Serialize)]
-struct Choices<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(rename = "enum")]
-    choices: &'a [String],
-}
-
-fn push_card(user: &mut String, card: &Card) {
+pub(super) fn push_card(user: &mut String, card: &Card) {
     let _ =
         writeln!(user, "\nagent {:?}\n<<<\n{}", line(&card.name, NAME_CAP), block(&card.description, DESCRIPTION_CAP));
     let capabilities = card.capabilities.join(", ");
@@ -152,57 +154,8 @@ fn push_card(user: &mut String, card: &Card) {
     user.push_str(">>>\n");
 }
 
-fn quoted(names: &[String]) -> String {
+pub(super) fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("{:?}", line(name, NAME_CAP))).collect::<Vec<_>>().join(", ")
-}
-
-/// Text of others on one line.
-pub(super) fn line(text: &str, cap: usize) -> String {
-    clean(text, cap, false)
-}
-
-/// Text of others on lines of its own.
-fn block(text: &str, cap: usize) -> String {
-    clean(text, cap, true)
-}
-
-/// At most about `cap` bytes of `text`, without characters that a reader does not see, and without the fence.
-fn clean(text: &str, cap: usize, lines: bool) -> String {
-    let mut clean = String::with_capacity(text.len().min(cap) + 32);
-    let mut run = ('\0', 0);
-    for (at, character) in text.char_indices() {
-        if clean.len() >= cap {
-            let _ = write!(clean, " [cut: {} more bytes]", text.len() - at);
-            break;
-        }
-        let character = match character {
-            '\n' if lines => '\n',
-            '\n' | '\t' => ' ',
-            hidden if is_hidden(hidden) => continue,
-            seen => seen,
-        };
-        run = if run.0 == character { (character, run.1 + 1) } else { (character, 1) };
-        if matches!(character, '<' | '>') && run.1 > 2 {
-            // Three in a row are a fence.
-            clean.push(' ');
-            run.1 = 1;
-        }
-        clean.push(character);
-    }
-    clean
-}
-
-/// Control characters, direction overrides and Unicode tags: they carry instructions nobody sees on a screen.
-/// Joiners stay, since Persian, Hindi and emoji need them.
-fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2028}' | '\u{2029}'
-            | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{E0000}'..='\u{E007F}')
-}
-
-/// FNV-1a: the same in every build, which std's hasher does not promise.
-pub(super) fn short_hash(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 #[cfg(test)]
@@ -279,9 +232,9 @@ mod tests {
     #[test]
     fn the_schema_is_flat_all_required_with_the_reason_first() {
         let prompt = Prompt::new(&ask(vec![card("A", "a")]));
-        let schema = serde_json::to_string(&prompt.schema()).unwrap();
+        let schema = prompt.schema();
         assert_eq!(
-            schema,
+            schema.get(),
             "{\"type\":\"object\",\"properties\":{\"reason\":{\"type\":\"string\"},\"agent\":{\"type\":\"string\",\"enum\":\
              [\"A\",\"NONE\"]},\"confidence\":{\"type\":\"number\"}},\"required\":[\"reason\",\"agent\",\"confidence\"],\
              \"additionalProperties\":false}"

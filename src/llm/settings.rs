@@ -35,7 +35,8 @@ pub struct Provider {
     pub input_price_micros: u64,
     /// Price of a million output tokens, in micros.
     pub output_price_micros: u64,
-    /// What one answer may take; a model that thinks before it answers needs more than the default.
+    /// What one choice may take; a model that thinks before it answers needs more than the default. A plan may take 4,096, or
+    /// this where it is more.
     pub max_output_tokens: u32,
 }
 

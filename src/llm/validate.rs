@@ -2,45 +2,24 @@
 //! member, after trimming and case folding, is a fault with words for the re-ask.
 
 use super::Structured;
-use super::prompt::{Prompt, line};
+use super::prompt::Prompt;
+use super::question::{Invalid, invalid, objects_with, within};
+use super::text::line;
 use crate::workflow::{Choice, Said};
 use serde_json::{Map, Value};
 
 /// What an answer without a confidence counts as where none can be demanded: neither sure nor unsure.
 pub(super) const DEFAULT_CONFIDENCE: f64 = 0.5;
 
-/// A longer text is no answer. It also bounds the search for an object in prose.
-const TEXT_CAP: usize = 64 * 1024;
 const REASON_CAP: usize = 500;
-
-/// Why an answer is not valid: `verdict` for the decision's record, `why` for the model.
-#[derive(Debug, PartialEq)]
-pub(super) struct Invalid {
-    pub(super) verdict: &'static str,
-    pub(super) why: String,
-}
-
-fn invalid<T>(verdict: &'static str, why: impl Into<String>) -> Result<T, Invalid> {
-    Err(Invalid { verdict, why: why.into() })
-}
-
-pub(super) fn truncated() -> Invalid {
-    Invalid { verdict: "truncated", why: "it was cut off before its end; keep the reason short".to_owned() }
-}
 
 /// The valid choice in `text`, or what is wrong with it.
 pub(super) fn validate(text: &str, structured: Structured, prompt: &Prompt) -> Result<Said, Invalid> {
-    let text = text.trim();
-    if text.is_empty() {
-        return invalid("empty", "it was empty");
-    }
-    if text.len() > TEXT_CAP {
-        return invalid("too_large", "it was far too long");
-    }
+    let text = within(text)?;
     let object = match serde_json::from_str::<Value>(text) {
         Ok(Value::Object(object)) => object,
         _ if structured == Structured::JsonSchema => return invalid("not_json", "it was not one JSON object"),
-        _ => match objects_with_agent(text).as_slice() {
+        _ => match objects_with(text, "agent").as_slice() {
             [one] => one.clone(),
             [] => return bare_name(text, structured, prompt),
             [first, rest @ ..] if rest.iter().all(|other| other.get("agent") == first.get("agent")) => first.clone(),
@@ -99,28 +78,9 @@ fn choice(name: &str, prompt: &Prompt) -> Result<Choice, Invalid> {
     }
 }
 
-/// The objects with an `agent` in a text of prose and fences, outermost ones only.
-fn objects_with_agent(text: &str) -> Vec<Map<String, Value>> {
-    let mut found = Vec::new();
-    let mut from = 0;
-    while let Some(start) = text[from..].find('{').map(|at| from + at) {
-        let mut parsed = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Map<String, Value>>();
-        from = match parsed.next() {
-            Some(Ok(object)) => {
-                let end = start + parsed.byte_offset();
-                if object.contains_key("agent") {
-                    found.push(object);
-                }
-                end
-            }
-            _ => start + 1,
-        };
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::question::TEXT_CAP;
     use super::super::{Ask, Card};
     use super::*;
 

@@ -1,31 +1,42 @@
 //! Calls to the LLM, each one question with its whole ladder of retries.
 
 use super::TaskKey;
-use crate::llm::{Ask, Card, Llm};
+use super::questions::{self, Wanted};
+use crate::llm::{Card, Llm, PlanLimits};
 use crate::telemetry::spans;
-use crate::workflow::{Answer, PlanAnswer, Timestamp, Usage, Workflow};
+use crate::workflow::{Answer, Attempt, PlanAnswer, Task, Timestamp, Usage, Workflow};
 use rustc_hash::FxHashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
-use tracing::Instrument;
+use tokio::time::{Instant, timeout_at};
+use tracing::instrument::Instrumented;
+use tracing::{Instrument, Span};
 
 /// What the LLM is told of the agents in a set, in the set's order; who is not registered any more is left out.
 pub type CardsOf = Arc<dyn Fn(&[String]) -> Vec<Card> + Send + Sync>;
+
+/// What the LLM is told of the agents that a plan for the task may name, by name.
+pub type AllowedBy = Arc<dyn Fn(&Task) -> Vec<Card> + Send + Sync>;
+
+/// Told of the calls of every answer.
+pub type Observe = Arc<dyn Fn(&[Attempt]) + Send + Sync>;
 
 /// Whom to ask, and on which threads.
 #[derive(Clone)]
 pub struct Asker {
     pub llm: Arc<Llm>,
     pub cards: CardsOf,
+    pub allowed: AllowedBy,
+    pub limits: PlanLimits,
     pub runtime: Handle,
-    /// Decisions under way at once; one that waits for its turn is within its budget already.
+    /// Questions under way at once; one that waits for its turn is within its budget already.
     pub turns: Arc<Semaphore>,
-    /// Told of every answer, for the metrics.
-    pub observe: Arc<dyn Fn(&Answer) + Send + Sync>,
+    /// For the metrics.
+    pub observe: Observe,
 }
 
 impl std::fmt::Debug for Asker {
@@ -38,6 +49,15 @@ impl std::fmt::Debug for Asker {
 pub(super) enum Said {
     Agent(Arc<Answer>),
     Plan(Arc<PlanAnswer>),
+}
+
+impl Said {
+    fn attempts(&self) -> &[Attempt] {
+        match self {
+            Self::Agent(answer) => &answer.attempts,
+            Self::Plan(answer) => &answer.attempts,
+        }
+    }
 }
 
 type Done = (TaskKey, u32, Said);
@@ -60,6 +80,7 @@ impl Calls {
         Self { asker, running: FxHashMap::default(), done: channel(), wake }
     }
 
+    /// Asks who works next.
     pub(super) fn ask(
         &mut self,
         key: &TaskKey,
@@ -69,44 +90,53 @@ impl Calls {
         deadline: Timestamp,
         workflow: &Arc<Workflow>,
     ) {
-        let (sent, wake, id) = (self.done.0.clone(), Arc::clone(&self.wake), key.clone());
         let Some(asker) = self.asker.clone() else {
             // Configured when the question was asked, gone since.
-            let _ = sent.send((id, question, Said::Agent(Arc::new(unanswered("unavailable")))));
-            wake();
-            return;
+            return self.said(key, question, Said::Agent(Arc::new(unanswered("unavailable"))));
         };
-        let (set, workflow) = (Arc::clone(set), Arc::clone(workflow));
-        let runtime = asker.runtime.clone();
-        let span = spans::decision(&id.1, question, workflow.traceparent.as_deref());
+        let (set, workflow, id) = (Arc::clone(set), Arc::clone(workflow), Arc::clone(&key.1));
+        let span = spans::decision(&id, question, workflow.traceparent.as_deref());
         let call = async move {
-            let ask = question_of(&asker, &id.1, question, &set, offers_done, deadline, &workflow);
-            let turn = tokio::time::timeout_at(ask.deadline, asker.turns.acquire()).await;
-            let answer = match turn {
-                Ok(_turn) => asker.llm.ask(&ask).await,
-                Err(_) => unanswered("timeout"),
-            };
-            (asker.observe)(&answer);
-            observe(&answer);
-            // The worker is gone: the call is owed in state, its next owner makes it.
-            let _ = sent.send((id, question, Said::Agent(Arc::new(answer))));
-            wake();
+            let ask = questions::ask(&asker, &id, question, &set, offers_done, deadline, &workflow);
+            let answer = asker.in_turn(ask.deadline, asker.llm.ask(&ask)).await;
+            Said::Agent(Arc::new(answer.unwrap_or_else(|| unanswered("timeout"))))
         };
-        let call = runtime.spawn(call.instrument(span));
-        self.running.insert((key.clone(), question), call.abort_handle());
+        self.begin(key, question, call.instrument(span));
     }
 
     /// Asks for a plan.
-    pub(super) fn plan(
-        &mut self,
-        key: &TaskKey,
-        question: u32,
-        _faults: &Arc<[String]>,
-        _deadline: Timestamp,
-        _workflow: &Arc<Workflow>,
-    ) {
-        let answer = PlanAnswer { plan: Err("unavailable".to_owned()), attempts: Vec::new() };
-        let _ = self.done.0.send((key.clone(), question, Said::Plan(Arc::new(answer))));
+    pub(super) fn plan(&mut self, key: &TaskKey, question: u32, wanted: Wanted) {
+        let Some(asker) = self.asker.clone() else {
+            return self.said(key, question, Said::Plan(Arc::new(unplanned("unavailable"))));
+        };
+        let id = Arc::clone(&key.1);
+        let span = spans::decision(&id, question, wanted.workflow.traceparent.as_deref());
+        let call = async move {
+            let ask = questions::plan(&asker, &id, question, wanted);
+            let answer = asker.in_turn(ask.deadline, asker.llm.plan(&ask)).await;
+            Said::Plan(Arc::new(answer.unwrap_or_else(|| unplanned("timeout"))))
+        };
+        self.begin(key, question, call.instrument(span));
+    }
+
+    /// Lets a call run beside the worker; what it says comes out of [`Self::next`].
+    fn begin(&mut self, key: &TaskKey, question: u32, call: Instrumented<impl Future<Output = Said> + Send + 'static>) {
+        let Some(asker) = &self.asker else { return };
+        let (sent, wake, id) = (self.done.0.clone(), Arc::clone(&self.wake), key.clone());
+        let (observe_calls, span) = (Arc::clone(&asker.observe), call.span().clone());
+        let call = asker.runtime.spawn(async move {
+            let said = call.await;
+            observe_calls(said.attempts());
+            observe(&span, said.attempts());
+            // The worker is gone: the call is owed in state, its next owner makes it.
+            let _ = sent.send((id, question, said));
+            wake();
+        });
+        self.running.insert((key.clone(), question), call.abort_handle());
+    }
+
+    fn said(&self, key: &TaskKey, question: u32, said: Said) {
+        let _ = self.done.0.send((key.clone(), question, said));
         (self.wake)();
     }
 
@@ -123,11 +153,18 @@ impl Calls {
     }
 }
 
-/// Tells the span of the call under way what it came to.
-fn observe(answer: &Answer) {
-    let span = tracing::Span::current();
-    let tokens = |of: fn(&Usage) -> i64| answer.attempts.iter().map(|attempt| of(&attempt.usage)).sum::<i64>();
-    span.record("baton.calls", answer.attempts.len());
+impl Asker {
+    /// What comes of a question once it is its turn; none if that was not before its deadline.
+    async fn in_turn<A>(&self, deadline: Instant, asked: impl Future<Output = A>) -> Option<A> {
+        let _turn = timeout_at(deadline, self.turns.acquire()).await.ok()?;
+        Some(asked.await)
+    }
+}
+
+/// Tells the span of a call what it came to.
+fn observe(span: &Span, attempts: &[Attempt]) {
+    let tokens = |of: fn(&Usage) -> i64| attempts.iter().map(|attempt| of(&attempt.usage)).sum::<i64>();
+    span.record("baton.calls", attempts.len());
     span.record("gen_ai.usage.input_tokens", tokens(|usage| usage.input_tokens));
     span.record("gen_ai.usage.output_tokens", tokens(|usage| usage.output_tokens));
 }
@@ -136,33 +173,6 @@ fn unanswered(code: &str) -> Answer {
     Answer { said: Err(code.to_owned()), attempts: Vec::new(), prompt_version: None }
 }
 
-fn question_of(
-    asker: &Asker,
-    task_id: &str,
-    question: u32,
-    set: &[String],
-    offers_done: bool,
-    deadline: Timestamp,
-    workflow: &Workflow,
-) -> Ask {
-    let choice = workflow.choice(question);
-    let step_id = choice.map_or("", |choice| &choice.step_id);
-    let planned = workflow.planned(step_id);
-    let (value, producer) = workflow.input_of(step_id);
-    let objective =
-        planned.map(|planned| &planned.objective).or_else(|| workflow.task.as_ref().map(|task| &task.objective));
-    let done = workflow.steps.iter().filter(|step| step.output.is_some());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let due = Duration::from_millis(u64::try_from(deadline.0).unwrap_or(0));
-    Ask {
-        task_id: task_id.to_owned(),
-        question,
-        objective: objective.cloned().unwrap_or_default(),
-        last_output: value.filter(|_| producer.is_some()),
-        last_agent: producer.map(|agent| agent.to_string()),
-        history: done.map(|step| (step.agent_name.to_string(), step.id.to_string())).collect(),
-        candidates: (asker.cards)(set),
-        offers_done,
-        deadline: tokio::time::Instant::now() + due.saturating_sub(now),
-    }
+fn unplanned(code: &str) -> PlanAnswer {
+    PlanAnswer { plan: Err(code.to_owned()), attempts: Vec::new() }
 }

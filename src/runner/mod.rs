@@ -5,13 +5,17 @@
 //! started again. It cannot fail: a call that fails comes back as an answer that says why.
 
 mod calls;
+mod plan_memory;
+mod questions;
 mod timers;
 
-pub use calls::{Asker, CardsOf};
+pub use calls::{AllowedBy, Asker, CardsOf, Observe};
 
 use crate::worker::{Returned, Runner};
-use crate::workflow::{Effect, Input, Timer, Timestamp, Workflow};
+use crate::workflow::{Effect, Input, PlanAnswer, PlannedStep, Task, Timer, Timestamp, Workflow};
 use calls::{Calls, Said};
+use plan_memory::PlanMemory;
+use questions::Wanted;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use timers::Timers;
@@ -23,6 +27,10 @@ struct Running {
     timers: Vec<Timer>,
     /// Numbers of the questions being asked.
     questions: Vec<u32>,
+    /// The plan that is followed, to be remembered should it succeed.
+    followed: Option<(Arc<Task>, Arc<[PlannedStep]>)>,
+    /// The plan that the LLM wrote last, to be told should it have to be mended.
+    written: Option<Arc<PlanAnswer>>,
 }
 
 /// The runner of one worker.
@@ -31,13 +39,15 @@ pub struct EffectRunner {
     running: FxHashMap<TaskKey, Running>,
     timers: Timers,
     calls: Calls,
+    memory: PlanMemory,
 }
 
 impl EffectRunner {
     /// `asker` is none where no LLM is configured: a question that was asked before comes back unanswered at once.
     #[must_use]
     pub fn new(asker: Option<Asker>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
-        Self { running: FxHashMap::default(), timers: Timers::default(), calls: Calls::new(asker, wake) }
+        let calls = Calls::new(asker, wake);
+        Self { running: FxHashMap::default(), timers: Timers::default(), calls, memory: PlanMemory::default() }
     }
 
     fn stop(&mut self, key: &TaskKey, running: Running) {
@@ -54,7 +64,13 @@ impl Runner for EffectRunner {
     fn owe(&mut self, partition: i32, task_id: &Arc<str>, effects: Vec<Effect>, workflow: Option<&Arc<Workflow>>) {
         let key = (partition, Arc::clone(task_id));
         let mut before = self.running.remove(&key).unwrap_or_default();
-        let mut now = Running::default();
+        // Of a task that ended in any other way the workflow is kept: only success leaves none.
+        if let (true, None, Some((task, plan))) = (effects.is_empty(), workflow, &before.followed)
+            && let Some(kind) = &task.kind
+        {
+            self.memory.succeeded(kind, plan);
+        }
+        let mut now = Running { followed: workflow.and_then(|workflow| followed(workflow)), ..Running::default() };
         for effect in effects {
             match effect {
                 Effect::Timer(timer) => {
@@ -75,9 +91,19 @@ impl Runner for EffectRunner {
                     now.questions.push(question);
                 }
                 Effect::Plan { question, faults, deadline } => {
+                    now.written = before.written.take();
                     match (before.questions.iter().position(|running| *running == question), workflow) {
                         (Some(at), _) => drop(before.questions.swap_remove(at)),
-                        (None, Some(workflow)) => self.calls.plan(&key, question, &faults, deadline, workflow),
+                        (None, Some(workflow)) => {
+                            let kind = workflow.task.as_ref().and_then(|task| task.kind.as_deref());
+                            let precedents = kind.map(|kind| self.memory.of(kind)).unwrap_or_default();
+                            let (workflow, rejected) = (Arc::clone(workflow), now.written.clone());
+                            self.calls.plan(
+                                &key,
+                                question,
+                                Wanted { faults, deadline, workflow, rejected, precedents },
+                            );
+                        }
                         (None, None) => continue,
                     }
                     now.questions.push(question);
@@ -115,7 +141,10 @@ impl Runner for EffectRunner {
             running.questions.swap_remove(at);
             let input = match answer {
                 Said::Agent(answer) => Input::Answered { question, answer },
-                Said::Plan(answer) => Input::Planned { question, answer },
+                Said::Plan(answer) => {
+                    running.written = Some(Arc::clone(&answer));
+                    Input::Planned { question, answer }
+                }
             };
             into.push(Returned { partition, task_id, input });
         }
@@ -126,10 +155,16 @@ impl Runner for EffectRunner {
     }
 }
 
+/// The plan that a task of some type follows.
+fn followed(workflow: &Workflow) -> Option<(Arc<Task>, Arc<[PlannedStep]>)> {
+    let (task, plan) = (workflow.task.as_ref()?, workflow.plan.as_ref()?);
+    task.kind.is_some().then(|| (Arc::clone(task), Arc::clone(plan)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workflow::{ChoiceState, OpenChoice, Phase, Task, TimerKind};
+    use crate::workflow::{ChoiceState, OpenChoice, Outcome, Phase, Planning, TimerKind};
 
     fn deadline(due: i64) -> Effect {
         Effect::Timer(Timer { due: Timestamp(due), kind: TimerKind::TaskDeadline })
@@ -182,5 +217,49 @@ mod tests {
             matches!(&back[..], [Input::Answered { question: 1, answer }] if answer.said == Err("unavailable".to_owned())),
             "{back:?}"
         );
+    }
+    #[test]
+    fn without_an_llm_a_plan_comes_back_unwritten() {
+        let mut runner = EffectRunner::new(None, Arc::new(|| {}));
+        let planning = Planning { question: 1, tries: 1, faults: Arc::default(), deadline: Timestamp(5) };
+        let workflow = Arc::new(Workflow {
+            phase: Phase::Live,
+            task: Some(Arc::new(Task::new("t", "o"))),
+            planning: Some(planning),
+            ..Workflow::default()
+        });
+        runner.owe(0, &"t".into(), crate::workflow::outstanding(&workflow), Some(&workflow));
+        let back = fired(&mut runner, -1);
+        assert!(
+            matches!(&back[..], [Input::Planned { question: 1, answer }] if answer.plan == Err("unavailable".to_owned())),
+            "{back:?}"
+        );
+    }
+
+    #[test]
+    fn the_plan_of_a_task_is_remembered_for_its_type_if_the_task_succeeds() {
+        let step = |id: &str| PlannedStep { step_id: id.to_owned(), ..PlannedStep::default() };
+        let task = Task { kind: Some("lead".to_owned()), ..Task::new("t", "o") };
+        let live = Workflow {
+            phase: Phase::Live,
+            task: Some(Arc::new(task)),
+            plan: Some([step("a"), step("b")].into()),
+            ..Workflow::default()
+        };
+        let failed = Phase::Ended { outcome: Outcome::Failed, at: Timestamp(1) };
+        let failed = Arc::new(Workflow { phase: failed, ..live.clone() });
+        let live = Arc::new(live);
+        let mut runner = EffectRunner::new(None, Arc::new(|| {}));
+        let begin = |runner: &mut EffectRunner, id: &str| {
+            runner.owe(0, &id.into(), crate::workflow::outstanding(&live), Some(&live));
+        };
+        begin(&mut runner, "one that fails");
+        runner.owe(0, &"one that fails".into(), vec![], Some(&failed));
+        begin(&mut runner, "one that goes elsewhere");
+        runner.drop_partition(0);
+        assert!(runner.memory.of("lead").is_empty());
+        begin(&mut runner, "one that succeeds");
+        runner.owe(0, &"one that succeeds".into(), vec![], None);
+        assert_eq!(runner.memory.of("lead").len(), 1);
     }
 }

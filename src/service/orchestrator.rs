@@ -4,13 +4,13 @@ use super::rules::{millis, rules};
 use super::{Base, lookups};
 use crate::config::{AskLlm, Config};
 use crate::kafka::{KafkaLog, LogSettings};
-use crate::llm::Card;
+use crate::llm::{Card, PlanLimits};
 use crate::partition::Window;
 use crate::runner::{Asker, EffectRunner};
-use crate::selection::{Agent, LlmUse, Policy};
+use crate::selection::{Agent, LlmUse, Policy, same_name};
 use crate::telemetry::Metrics;
 use crate::worker::{Parts, Settings, SharedRegistry, Stop, StopSignal, TopicLimits, Worker};
-use crate::workflow::Answer;
+use crate::workflow::Attempt;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use tokio::runtime::Handle;
@@ -106,16 +106,28 @@ fn asker(config: &Config, agents: &Arc<SharedRegistry>, metrics: &Arc<Metrics>) 
         tracing::info!("no [[llm.providers]]: agents are chosen by contract and by the local selector");
         return Ok(None);
     };
-    let (agents, metrics) = (Arc::clone(agents), Arc::clone(metrics));
+    let (named, allowed, metrics) = (Arc::clone(agents), Arc::clone(agents), Arc::clone(metrics));
+    let workflow = &config.workflow;
     Ok(Some(Asker {
         llm: Arc::new(llm),
         cards: Arc::new(move |set| {
-            let registry = agents.get();
+            let registry = named.get();
             set.iter().filter_map(|name| registry.agent(name)).map(|agent| card(agent)).collect()
         }),
+        allowed: Arc::new(move |task| {
+            let may = |agent: &Agent| task.agents.iter().any(|name| same_name(name, agent.name()));
+            let registry = allowed.get();
+            let agents = registry.current().iter().filter(|agent| task.agents.is_empty() || may(agent));
+            agents.map(|agent| card(agent)).collect()
+        }),
+        limits: PlanLimits {
+            max_steps: workflow.max_steps,
+            max_depth: workflow.max_depth,
+            max_fan_out: workflow.max_fan_out,
+        },
         runtime: Handle::current(),
         turns: Arc::new(Semaphore::new(config.llm.max_in_flight)),
-        observe: Arc::new(move |answer| observe(&metrics, answer)),
+        observe: Arc::new(move |attempts| observe(&metrics, attempts)),
     }))
 }
 
@@ -135,8 +147,8 @@ fn card(agent: &Agent) -> Card {
     }
 }
 
-fn observe(metrics: &Metrics, answer: &Answer) {
-    for attempt in &answer.attempts {
+fn observe(metrics: &Metrics, attempts: &[Attempt]) {
+    for attempt in attempts {
         metrics.llm_calls(&attempt.provider, &attempt.model, &attempt.verdict).inc();
         let counters = metrics.llm(&attempt.provider, &attempt.model);
         let count = |tokens: i64| u64::try_from(tokens).unwrap_or(0);

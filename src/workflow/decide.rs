@@ -150,7 +150,7 @@ fn served(task: &Task, world: &dyn World) -> Result<(), Rejection> {
                 .to_owned(),
         ),
         (Some(plan), _) => {
-            let faults = plan_faults(plan, world);
+            let faults = plan_faults(plan, &task.agents, world);
             if faults.is_empty() {
                 return Ok(());
             }

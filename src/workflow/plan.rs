@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Faults told of one plan at most; the rest is counted.
 const MAX_FAULTS: usize = 50;
 
-/// All that is wrong with a plan; nothing if it can be followed.
+/// All that is wrong with a plan; nothing if it can be followed. `allowed` are the agents that the task allows; empty =
+/// all.
 #[must_use]
-pub fn faults(plan: &[PlannedStep], world: &dyn World) -> Vec<String> {
+pub fn faults(plan: &[PlannedStep], allowed: &[String], world: &dyn World) -> Vec<String> {
     let mut faults = Vec::new();
     let rules = world.rules();
     if plan.is_empty() {
@@ -22,7 +23,7 @@ pub fn faults(plan: &[PlannedStep], world: &dyn World) -> Vec<String> {
     let edges = edges(plan, &places, &mut faults);
     shape(plan, &edges, world, &mut faults);
     for (place, step) in plan.iter().enumerate() {
-        served(step, world, &mut faults);
+        served(step, allowed, world, &mut faults);
         for before in &edges[place] {
             fits(&plan[*before], step, world, &mut faults);
         }
@@ -103,12 +104,15 @@ fn shape(plan: &[PlannedStep], edges: &[Vec<usize>], world: &dyn World, faults: 
     }
 }
 
-fn served(step: &PlannedStep, world: &dyn World, faults: &mut Vec<String>) {
+fn served(step: &PlannedStep, allowed: &[String], world: &dyn World, faults: &mut Vec<String>) {
     let id = &step.step_id;
-    if let Some(agent) = &step.agent_name
-        && world.agent(agent).is_none()
-    {
-        faults.push(format!("step {id}: agentName {agent:?} is not registered"));
+    if let Some(agent) = &step.agent_name {
+        let is_it = |name: &String| name.trim().eq_ignore_ascii_case(agent.trim());
+        if world.agent(agent).is_none() {
+            faults.push(format!("step {id}: agentName {agent:?} is not registered"));
+        } else if !allowed.is_empty() && !allowed.iter().any(is_it) {
+            faults.push(format!("step {id}: agentName {agent:?} is not among the task's agents"));
+        }
     }
     if let Some(capability) = &step.capability
         && !world.has_capability(capability)

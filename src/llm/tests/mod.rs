@@ -3,6 +3,7 @@
 mod answers;
 mod failures;
 mod limits;
+mod plans;
 mod server;
 
 use super::breaker::Waits;

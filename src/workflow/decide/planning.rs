@@ -37,7 +37,8 @@ pub(super) fn planned(
     let faults = match &answer.plan {
         Ok(steps) => {
             let plan = whole(workflow, steps);
-            let faults = plan_faults(&plan, world);
+            let allowed = workflow.task.as_ref().map_or(&[][..], |task| &task.agents);
+            let faults = plan_faults(&plan, allowed, world);
             if faults.is_empty() {
                 let acceptance =
                     PlanAcceptance { question: Some(question), plan: plan.into(), attempts, written: true };

@@ -192,18 +192,26 @@ fn bad_tasks(scratch: &Scratch) -> Vec<Case> {
         Case::new("large", "TOO_LARGE", &["input", "262145", "262144"])
             .json(&task("large", "input", json!("x".repeat(LIMIT + 1))))
             .rejects("large", "too_large"),
-        Case::new("plan", "INVALID", &["a plan"])
-            .json(&task("plan", "plan", json!([{ "stepId": "a", "objective": "o" }])))
-            .rejects("plan", "not_supported"),
-        Case::new("mode-plan", "INVALID", &["mode PLAN"])
+        Case::new("plan", "INVALID", &["depends on b", "\"Nobody\" is not registered", "capability \"flying\""])
+            .json(&task(
+                "plan",
+                "plan",
+                json!([
+                    { "stepId": "a", "objective": "o", "dependsOn": ["b"], "agentName": "Nobody" },
+                    { "stepId": "c", "objective": "o", "capability": "flying" },
+                ]),
+            ))
+            .rejects("plan", "plan_rejected"),
+        Case::new("contract", "INVALID", &["plan[0].outputContract"])
+            .json(&task(
+                "contract",
+                "plan",
+                json!([{ "stepId": "a", "objective": "o", "outputContract": "{\"type\": 7}" }]),
+            ))
+            .rejects("contract", "invalid"),
+        Case::new("mode-plan", "INVALID", &["PLAN without a plan"])
             .json(&task("mode-plan", "mode", json!("plan")))
-            .rejects("mode-plan", "not_supported"),
-        Case::new("later", "INVALID", &["notBefore"])
-            .json(&task("later", "notBefore", json!("2030-01-01T00:00:00Z")))
-            .rejects("later", "not_supported"),
-        Case::new("approval", "INVALID", &["requireApproval"])
-            .json(&task("approval", "requireApproval", json!(true)))
-            .rejects("approval", "not_supported"),
+            .rejects("mode-plan", "no_plan"),
     ]
 }
 

@@ -70,8 +70,7 @@ fn a_command_that_nobody_answers_is_kept_and_one_that_makes_no_sense_is_not_sent
         (&["tasks", "cancel", "a b"][..], "is not a task id"),
         (&["tasks", "cancel", "t", "--id", "a b"], "is not a command id"),
         (&["tasks", "retry", "t", "--step", "a:b"], "is not a step id"),
-        (&["tasks", "reassign", "t", "--agent", " "], "agentName: missing"),
-        (&["tasks", "reassign", "t"], "--agent"),
+        (&["tasks", "reassign", "t", "--agent", " "], "agentName: empty"),
         (&["tasks", "cancel", "t", "--step", "1"], "--step"),
         (&["tasks", "list", "--status", "done"], "SUCCEEDED"),
     ] {

@@ -156,7 +156,7 @@ fn submit_waits_prints_and_says_by_its_exit_code_how_it_ended() {
         (Some("FAILED"), Some("PERMANENT"))
     );
     let refused = scratch.baton(&["submit", "plan it", "--agents", "Echo", "--mode", "plan", "--wait"]).code(1);
-    assert!(refused.stdout.contains("REJECTED") && refused.stdout.contains("not_supported"), "{}", refused.stdout);
+    assert!(refused.stdout.contains("REJECTED") && refused.stdout.contains("no_plan"), "{}", refused.stdout);
     let waits = scratch
         .baton(&["submit", "nobody", "--agents", "Nobody", "--id", "cli-w", "--wait", "--timeout", "1s"])
         .code(1);

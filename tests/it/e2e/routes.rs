@@ -393,7 +393,7 @@ fn an_assignment_that_is_not_taken_or_not_done_in_time_ends_its_task() {
         between("Hop C", "c", "d"),
     ]);
     let short =
-        "[workflow]\naccept_timeout = \"2s\"\nassignment_timeout = \"3s\"\nmax_hops = 2\ndefault_deadline = \"12s\"";
+        "[workflow]\naccept_timeout = \"2s\"\ninactivity_timeout = \"3s\"\nmax_hops = 2\ndefault_deadline = \"12s\"";
     let worker = scratch.worker("w").toml(short).start();
     let slow: Behaviour = Box::new(|_| {
         let mut said: Vec<Say> =
@@ -427,7 +427,7 @@ fn an_assignment_that_is_not_taken_or_not_done_in_time_ends_its_task() {
         ],
     );
     let mut told = Told::of(&scratch);
-    for (task, wait, after) in [("idle", "not_accepted", 2_000), ("lazy", "not_done", 3_000)] {
+    for (task, wait, after) in [("idle", "not_accepted", 2_000), ("lazy", "silent", 3_000)] {
         let ended = told.ended(task, "FAILED", "assignment_timeout");
         assert!(millis(&ended, "completedAt") >= started + after, "{task} ended before its time");
         let facts = told.facts(task);
