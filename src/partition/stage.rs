@@ -5,8 +5,8 @@ use super::{
     Output, Part, PartKey, Partition, Planned, Receipt, Refusal, Source, Staged, Tally, TaskRef, What,
 };
 use crate::workflow::{
-    ChoiceState, Event, Fact, Input, Outcome, Payload, Phase, PlanRejection, PlannedStep, Position, Reason, Rejection, Step,
-    TaskEnd, Timestamp, Usage, Workflow, World, decided, outstanding, withdrawn,
+    ChoiceState, Event, Fact, Input, Outcome, Payload, Phase, PlanRejection, PlannedStep, Position, Reason, Rejection,
+    Step, TaskEnd, Timestamp, Usage, Workflow, World, decided, outstanding, withdrawn,
 };
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -114,7 +114,8 @@ impl Partition {
         // Time never runs backwards within a workflow, whatever the wall clock of its new owner says.
         let now = clock.max(draft.workflow.last_at);
         if let Input::Admitted { question } = input
-            && let Some(ChoiceState::Refused { busy, .. }) = draft.workflow.choice(*question).map(|choice| &choice.state)
+            && let Some(ChoiceState::Refused { busy, .. }) =
+                draft.workflow.choice(*question).map(|choice| &choice.state)
         {
             busy.iter().for_each(|agent_name| world.let_through(agent_name));
         }

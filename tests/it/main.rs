@@ -7,6 +7,7 @@ mod arrows;
 mod demo;
 mod dev;
 mod dispatch;
+mod documented;
 mod e2e;
 mod exactly_once;
 mod harness;

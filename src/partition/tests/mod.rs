@@ -54,7 +54,17 @@ impl Small {
         };
         let eligible = Self::names(choosing);
         let reason = "a test says so".to_owned();
-        Settled { choice, chosen, by, confidence: None, reason, candidates: vec![], degraded: None, eligible, busy: vec![] }
+        Settled {
+            choice,
+            chosen,
+            by,
+            confidence: None,
+            reason,
+            candidates: vec![],
+            degraded: None,
+            eligible,
+            busy: vec![],
+        }
     }
 
     fn names(choosing: &Choosing<'_>) -> Vec<String> {

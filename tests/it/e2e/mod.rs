@@ -7,6 +7,7 @@ mod bad_input;
 mod clients;
 mod commands;
 mod config_cli;
+mod engine;
 mod llm;
 mod real_llm;
 mod replay;
