@@ -28,6 +28,14 @@ impl Batch {
         self.shares.is_empty()
     }
 
+    /// The latest moment at which a timer fired or an answer came. The clock may have been set back since, and a timer that
+    /// was due must not be early when it is decided on: it would be dropped, and its wait never end.
+    pub(super) fn returned_at(&self) -> Timestamp {
+        let arrivals = self.shares.values().flat_map(|share| &share.arrivals);
+        let returned = arrivals.filter(|arrival| arrival.source.is_none());
+        returned.map(|arrival| arrival.at).max().unwrap_or_default()
+    }
+
     /// Trace contexts that came with the records.
     pub(super) fn traceparents(&self) -> impl Iterator<Item = &str> {
         let records = self.shares.values().flat_map(|share| share.records.iter().flatten());

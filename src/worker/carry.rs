@@ -122,7 +122,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
 
     fn prepare(&mut self, batch: &Batch) -> Result<Prepared, TooLarge> {
         self.turn = self.turn.wrapping_add(1);
-        let (clock, started) = (self.clock.now(), self.clock.elapsed());
+        let (clock, started) = (self.clock.now().max(batch.returned_at()), self.clock.elapsed());
         let view = self.view();
         let held =
             batch.shares.iter().filter_map(|(number, share)| Some((number, share, self.partitions.get(number)?)));
