@@ -22,7 +22,7 @@ impl Client {
 /// Thinks up what is to be submitted during the run.
 pub(crate) fn plan(world: &World) {
     let dice = &world.dice;
-    for number in 0..3 + dice.pick(10) {
+    for number in 0..4 + dice.pick(12) {
         let id = format!("t-{}-{number}", world.seed);
         let at = dice.millis(0, 15_000);
         let task = task(world, &id, at);

@@ -20,6 +20,16 @@ pub(crate) const MAX_HOPS: u32 = 4;
 pub(crate) const IN_TRANSACTION: [&str; 5] = ["produce", "drained", "offsets sent", "committed", "before abort"];
 const TAKING_OVER: [&str; 5] = ["take over", "restore", "restore reads", "claim", "claimed"];
 
+/// How often something goes wrong there, in a million.
+pub(crate) fn weight(place: &str) -> u32 {
+    match place {
+        "begin" | "returned" => 1_000,
+        _ if IN_TRANSACTION.contains(&place) => 500,
+        _ if TAKING_OVER.contains(&place) => 1_500,
+        _ => 150,
+    }
+}
+
 /// What unwinds a process that dies in a call.
 struct Crash;
 
@@ -267,14 +277,17 @@ pub(crate) fn trouble(world: &World) {
                 start(world, &name);
             }
         }
-        5 => {
-            let by = dice.millis(-8_000, 8_000);
-            world.note(|| format!("the clock of process {process} jumps by {by} ms"));
-            world.occurred(if by < 0 { "clock jumped back" } else { "clock jumped on" });
-            world.processes.borrow_mut()[process].skew += by;
-        }
+        5 => set_clock(world, process),
         _ => {}
     }
+}
+
+/// Its clock jumps, as clocks do that somebody sets right or wrong.
+pub(crate) fn set_clock(world: &World, process: usize) {
+    let by = world.dice.millis(-8_000, 8_000);
+    world.note(|| format!("the clock of process {process} jumps by {by} ms"));
+    world.occurred(if by < 0 { "clock jumped back" } else { "clock jumped on" });
+    world.processes.borrow_mut()[process].skew += by;
 }
 
 /// All clocks are right again.

@@ -131,7 +131,7 @@ impl World {
 
     /// Runs to the end: first all goes wrong that can, then nothing more, until all is done.
     pub(crate) fn run(&self) {
-        for number in 0..1 + self.dice.pick(3) {
+        for number in 0..*self.dice.one(&[1, 1, 2, 3]) {
             processes::start(self, &format!("w{number}"));
         }
         let storm_ends = self.dice.millis(20_000, 40_000);
@@ -184,7 +184,7 @@ impl World {
             violated(format!("it does not come to rest: live are {:?}, all is read: {read}", model.live()));
         }
         self.lull.set(self.lull.get() + 1);
-        let most = 16_i64 << (self.lull.get() / 12).min(7);
+        let most = 16_i64 << (self.lull.get() / 12).min(5);
         self.advance(self.dice.millis(0, most));
         let workers = self.processes.borrow().len();
         let did = match self.dice.pick(workers * 2 + 4) {
@@ -333,7 +333,7 @@ impl World {
     /// Other processes go on while this one is frozen.
     fn freeze(&self, process: usize, place: &'static str) {
         let long = self.dice.percent(60);
-        let millis = if long { self.dice.millis(SESSION + 500, 25_000) } else { self.dice.millis(10, SESSION - 500) };
+        let millis = if long { self.dice.millis(SESSION + 500, 32_000) } else { self.dice.millis(10, SESSION - 500) };
         self.note(|| format!("process {process} is frozen for {millis} ms at {place:?}"));
         self.occurred(if long { "frozen past the session" } else { "frozen" });
         if processes::IN_TRANSACTION.contains(&place) {
@@ -355,12 +355,15 @@ impl Host for World {
         if self.calm.get() || self.storm == 0 {
             return;
         }
-        let more = if processes::IN_TRANSACTION.contains(&place) { 3 } else { 1 };
-        if self.depth.get() < DEPTH && self.dice.rarely(120 * self.storm * more) {
+        let rate = processes::weight(place) * self.storm;
+        if self.depth.get() < DEPTH && self.dice.rarely(rate) {
             self.freeze(process, place);
         }
-        if self.dice.rarely(120 * self.storm * more) {
+        if self.dice.rarely(rate) {
             processes::crash(self, process, place);
+        }
+        if self.dice.rarely(rate) {
+            processes::set_clock(self, process);
         }
     }
 

@@ -349,6 +349,7 @@ impl Log for FakeLog {
     fn transact(&mut self, records: &[Outgoing], offsets: &[Offsets]) -> Outcome {
         let refused = |reason: &str| Outcome::Aborted { culprit: None, reason: reason.to_owned() };
         self.backs_off = true;
+        self.host.reached(self.process, "begin");
         let Some((member, generation)) = self.seat.captured.get() else {
             return refused("not a member of the group now");
         };
