@@ -71,7 +71,7 @@ pub(crate) fn register_anew(world: &World) {
 pub(crate) struct Agents {
     positions: BTreeMap<(String, usize), i64>,
     /// Reports on their way, by when they are sent.
-    sending: Vec<(i64, Outgoing)>,
+    sending: Vec<(i64, Outgoing, String)>,
 }
 
 impl Agents {
@@ -85,11 +85,10 @@ pub(crate) fn act(world: &World) -> bool {
     let now = world.time();
     let due = {
         let sending = &mut world.agents.borrow_mut().sending;
-        sending.iter().position(|(due, _)| *due <= now).map(|place| sending.swap_remove(place).1)
+        sending.iter().position(|(due, ..)| *due <= now).map(|place| sending.swap_remove(place))
     };
-    if let Some(report) = due {
-        world
-            .note(|| format!("agent reports {}", String::from_utf8_lossy(report.value.as_deref().unwrap_or_default())));
+    if let Some((_, report, words)) = due {
+        world.note(|| words);
         world.broker.borrow_mut().append(&report, world.wall());
         return true;
     }
@@ -189,12 +188,13 @@ fn send(world: &World, at: i64, report: &AgentReport) {
         _ => baton::contract::wire::frame(world.late_schema(), &serde_json::to_vec(report).expect("a report is JSON")),
     };
     let outgoing = world.to("agent-status", &report.task_id, Some(value));
+    let words = format!("{} says {:?} of {}", report.agent_name, report.status, report.assignment_id);
     let mut agents = world.agents.borrow_mut();
     if world.dice.percent(10) {
         world.occurred("report twice");
-        agents.sending.push((at + world.dice.millis(0, 9_000), outgoing.clone()));
+        agents.sending.push((at + world.dice.millis(0, 9_000), outgoing.clone(), words.clone()));
     }
-    agents.sending.push((at, outgoing));
+    agents.sending.push((at, outgoing, words));
 }
 
 /// The home of a task's records.

@@ -1,6 +1,7 @@
 //! The runner: the real one for timers, and an LLM that answers as LLMs do.
 
 use super::kafka::Host as _;
+use super::processes;
 use super::world::World;
 use baton::runner::EffectRunner;
 use baton::worker::{Returned, Runner};
@@ -74,6 +75,9 @@ fn answer(world: &World, set: &[String]) -> Answer {
 impl Runner for SimRunner {
     fn owe(&mut self, partition: i32, task_id: &Arc<str>, effects: Vec<Effect>, workflow: Option<&Arc<Workflow>>) {
         let Some(world) = self.world.upgrade() else { return };
+        if let Some(workflow) = workflow.filter(|_| processes::owns(&world, self.process)) {
+            world.model.borrow().may_start(partition, task_id, workflow);
+        }
         world.reached(self.process, "owe");
         let key = (partition, Arc::clone(task_id));
         let before = self.owed.remove(&key).unwrap_or_default();

@@ -71,9 +71,13 @@ pub(crate) struct Model {
     /// Names of records that may be there once.
     names: BTreeSet<String>,
     max_hops: u32,
+    /// How the completion of each task that was accepted begins.
+    runs: Vec<String>,
     pub(crate) transactions: u64,
     pub(crate) facts: u64,
     pub(crate) occurred: Vec<&'static str>,
+    /// Each fact in a few words, for whoever tells the story.
+    pub(crate) story: Vec<String>,
 }
 
 impl Model {
@@ -89,6 +93,8 @@ impl Model {
             transactions: 0,
             facts: 0,
             occurred: Vec::new(),
+            story: Vec::new(),
+            runs: Vec::new(),
         }
     }
 
@@ -211,9 +217,14 @@ impl Model {
                 self.occurred.push(coverage::name(&event.fact));
                 self.facts += 1;
                 fits(&task_id, &workflow, event);
+                if let Fact::TaskAccepted(acceptance) = &event.fact {
+                    self.runs.push(format!("{}.completions {task_id}~{}~run", self.prefix, acceptance.accepted));
+                }
                 evolve(&mut workflow, event);
             }
             lives(&task_id, &workflow, self.max_hops);
+            let names: Vec<_> = events.iter().map(|event| coverage::name(&event.fact)).collect();
+            self.story.push(format!("{task_id} from {first}: {}", names.join(", ")));
             folded.insert(task_id, workflow);
         }
         for (task_id, kept) in seen.changed {
@@ -300,10 +311,24 @@ impl Model {
         })
     }
 
-    /// Whether anything is known under that name, such as a completion's.
-    pub(crate) fn names_with(&self, prefix: &str) -> usize {
-        let from = self.names.range(prefix.to_owned()..);
-        from.take_while(|name| name.starts_with(prefix)).count()
+    /// Whether work may start for a workflow that has come so far: its facts are durable.
+    pub(crate) fn may_start(&self, partition: i32, task_id: &str, workflow: &Workflow) {
+        let known = self.places.get(&partition).and_then(|place| place.tasks.get(task_id));
+        let durable = known.map_or(0, |known| known.workflow.last_fact);
+        if durable < workflow.last_fact {
+            violated(format!("{task_id}: work starts for fact {}, durable are {durable}", workflow.last_fact));
+        }
+    }
+
+    /// Who waits for a task has been told what became of it: also of each task that was accepted, whose end has one name.
+    pub(crate) fn everybody_was_told(&self, expected: &[String]) {
+        let submitted = expected.iter().map(|id| format!("{}.completions {id}~", self.prefix));
+        for name in submitted.chain(self.runs.iter().cloned()) {
+            let first = self.names.range(name.clone()..).next();
+            if first.is_none_or(|first| !first.starts_with(&name)) {
+                violated(format!("nobody was told: {name}"));
+            }
+        }
     }
 }
 
@@ -319,7 +344,9 @@ fn fits(task_id: &str, workflow: &Workflow, event: &Event) {
             question == last + 1 || (question <= last && workflow.choice(question).is_some())
         }
         (Fact::StepAssigned(assigned), _) => {
-            assigned.attempt == workflow.step(&assigned.step_id).map_or(0, |step| step.attempt) + 1
+            let before = workflow.step(&assigned.step_id);
+            assigned.attempt == before.map_or(0, |step| step.attempt) + 1
+                && before.is_none_or(|step| !is_with_agent(step.status))
         }
         _ => true,
     };
@@ -335,9 +362,12 @@ fn lives(task_id: &str, workflow: &Workflow, max_hops: u32) {
     if workflow.used.hops > hops {
         violated(format!("{task_id}: {} hops of {hops}", workflow.used.hops));
     }
-    let with_agent = |status| matches!(status, StepStatus::Assigned { .. } | StepStatus::Accepted { .. });
-    let waits = !workflow.choices.is_empty() || workflow.steps.iter().any(|step| with_agent(step.status));
+    let waits = !workflow.choices.is_empty() || workflow.steps.iter().any(|step| is_with_agent(step.status));
     if workflow.phase == Phase::Live && !waits {
         violated(format!("{task_id} lives and waits for nothing: {workflow:#?}"));
     }
+}
+
+fn is_with_agent(status: StepStatus) -> bool {
+    matches!(status, StepStatus::Assigned { .. } | StepStatus::Accepted { .. })
 }

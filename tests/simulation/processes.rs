@@ -159,6 +159,11 @@ fn boot(world: &World, process: usize) {
     (one.worker, one.up, one.seat, one.stop) = (Some(worker), true, seat, stop);
 }
 
+/// Whether the group takes what a process commits.
+pub(crate) fn owns(world: &World, process: usize) -> bool {
+    world.processes.borrow()[process].seat.owns(&world.broker)
+}
+
 /// Gives a process its turn; whether that can have changed anything.
 pub(crate) fn turn(world: &World, process: usize) -> bool {
     let (worker, restart) = {
@@ -173,9 +178,8 @@ pub(crate) fn turn(world: &World, process: usize) -> bool {
     let Some(mut worker) = worker else { return false };
     match catch_unwind(AssertUnwindSafe(|| worker.turn())) {
         Ok(Ok(())) => {
-            let seat = Rc::clone(&world.processes.borrow()[process].seat);
-            let touched = seat.take_touched();
-            if touched && seat.owns(&world.broker) {
+            let touched = world.processes.borrow()[process].seat.take_touched();
+            if touched && owns(world, process) {
                 let model = world.model.borrow();
                 worker.partitions().for_each(|partition| model.compare(partition));
             }
