@@ -13,6 +13,7 @@ mod dice;
 mod kafka;
 mod llm;
 mod model;
+#[cfg(debug_assertions)]
 mod mutants;
 mod processes;
 mod seeds;

@@ -136,7 +136,7 @@ impl Model {
         }
         let mut told: BTreeSet<(String, i64, usize)> = BTreeSet::new();
         for (topic, number, kept) in &written.records {
-            self.unique(topic, *number, &kept.headers);
+            self.unique(inputs, topic, *number, &kept.headers);
             if *topic == format!("{}.task-events", self.prefix) {
                 let value = kept.value.as_deref().unwrap_or_default();
                 let events: TaskEvents = self.codec.decode(value).unwrap_or_else(|why| {
@@ -156,14 +156,14 @@ impl Model {
     }
 
     /// Assignments, events, completions and dead letters have derived names: no two are the same.
-    fn unique(&mut self, topic: &str, number: usize, headers: &[(String, Option<Vec<u8>>)]) {
+    fn unique(&mut self, inputs: &[String], topic: &String, number: usize, headers: &[(String, Option<Vec<u8>>)]) {
         let header = |name: &str| {
             let (_, value) = headers.iter().find(|(key, _)| key == name)?;
             Some(String::from_utf8_lossy(value.as_deref()?).into_owned())
         };
         let name = if topic.ends_with(".dlq") {
             header("__streams.errors.offset").map(|offset| format!("{topic} {number} {offset}"))
-        } else if topic.ends_with(".tasks") || topic.ends_with(".agent-status") {
+        } else if inputs.contains(topic) {
             header("baton.arrived").map(|arrived| format!("{topic} {arrived}"))
         } else {
             header("ce_id").map(|id| format!("{topic} {id}"))

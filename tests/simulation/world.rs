@@ -60,13 +60,12 @@ pub(crate) struct World {
 }
 
 /// Schemas that everybody knows, shared by all runs: making a reader takes longer than a run.
-static CACHE: LazyLock<(Arc<SchemaCache>, Vec<(RecordKind, u32)>)> = LazyLock::new(|| {
+static CACHE: LazyLock<Arc<SchemaCache>> = LazyLock::new(|| {
     let cache = SchemaCache::new();
-    let ids: Vec<(RecordKind, u32)> = RecordKind::ALL.into_iter().zip(1..).collect();
-    for (kind, id) in &ids {
-        cache.insert(*id, WriterSchema::parse("AVRO", kind.schema_text()));
+    for (kind, id) in RecordKind::ALL.into_iter().zip(1..) {
+        cache.insert(id, WriterSchema::parse("AVRO", kind.schema_text()));
     }
-    (Arc::new(cache), ids)
+    Arc::new(cache)
 });
 
 impl World {
@@ -82,8 +81,8 @@ impl World {
         for name in outputs.into_iter().chain(["tasks.dlq", "agent-status.dlq"]) {
             broker.topics.insert(topic(name), Topic::new(partitions, 100_000));
         }
-        let (cache, ids) = &*CACHE;
-        let codec = Arc::new(Codec::new(PREFIX, ids.clone(), Arc::clone(cache)));
+        let ids = RecordKind::ALL.into_iter().zip(1..);
+        let codec = Arc::new(Codec::new(PREFIX, ids, Arc::clone(&CACHE)));
         let storm = *dice.one(&[0, 1, 1, 2, 4]);
         let world = Rc::new_cyclic(|me| Self {
             seed,
@@ -214,8 +213,8 @@ impl World {
             if away {
                 self.occurred("registry away");
             }
-            let delay = if away { self.dice.millis(1_000, 8_000) } else { self.dice.millis(0, 200) };
-            looking.entry(need).or_insert(self.now.get() + delay);
+            let due = self.now.get() + if away { self.dice.millis(1_000, 8_000) } else { self.dice.millis(0, 200) };
+            looking.entry(need).or_insert(due);
         }
         let now = self.now.get();
         let before = looking.len();

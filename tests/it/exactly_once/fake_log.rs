@@ -48,7 +48,7 @@ fn one_script_has_the_same_outcomes_on_the_fake_log_and_on_kafka() {
             broker.borrow_mut().append(&record(&tasks, key, 2, 0), 0);
         },
         tasks: tasks.clone(),
-        state: state.clone(),
+        state,
     });
     assert_eq!(fake, real);
     assert!(real.len() > 20, "the script tells what it saw: {real:?}");
