@@ -117,6 +117,17 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_is_not_decided_on_before_its_timers_fired() {
+        let mut batch = Batch::default();
+        forgotten(0, "a", &mut batch);
+        assert_eq!(batch.returned_at(), Timestamp(0), "a record's time is its producer's");
+        let timer = crate::workflow::Timer { due: Timestamp(5), kind: crate::workflow::TimerKind::TaskDeadline };
+        let input = Input::TimerFired(timer);
+        batch.push_returned(Returned { partition: 1, task_id: "b".into(), input }, Timestamp(7));
+        assert_eq!(batch.returned_at(), Timestamp(7), "whatever the clock says by now");
+    }
+
+    #[test]
     fn a_batch_splits_by_partition_and_then_one_by_one() {
         let mut batch = Batch::default();
         for (partition, task) in [(0, "a"), (0, "b"), (1, "c")] {

@@ -10,6 +10,8 @@ mod agents;
 mod client;
 mod coverage;
 mod dice;
+mod facts;
+mod host;
 mod kafka;
 mod llm;
 mod model;

@@ -15,6 +15,8 @@ use std::thread;
 const SEEDS: u64 = 2_000;
 /// Processes are frozen inside of one another's turns, each on the same stack.
 const STACK: usize = 256 << 20;
+/// The threads they run on, which panic in silence: what they panic with is told with the seed.
+const THREAD: &str = "seeds";
 
 thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -26,7 +28,7 @@ pub(crate) fn run(seed: u64, loud: bool, into: &mut Coverage) -> Result<(), Stri
     QUIET.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if thread::current().name() == Some("seeds") {
+            if thread::current().name() == Some(THREAD) {
                 PANIC.set(Some(info.to_string()));
             } else {
                 before(info);
@@ -71,7 +73,7 @@ pub(crate) fn run_all(seeds: std::ops::Range<u64>, mutant: Option<Mutant>) -> (C
     };
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
-            let builder = thread::Builder::new().name("seeds".to_owned()).stack_size(STACK);
+            let builder = thread::Builder::new().name(THREAD.to_owned()).stack_size(STACK);
             builder.spawn_scoped(scope, work).expect("a thread starts");
         }
     });
@@ -80,7 +82,7 @@ pub(crate) fn run_all(seeds: std::ops::Range<u64>, mutant: Option<Mutant>) -> (C
 
 /// How to see a seed's story.
 pub(crate) fn command(seed: u64) -> String {
-    format!("BATON_SIM_SEED={seed} cargo test --test simulation replays_a_seed -- --nocapture")
+    format!("BATON_SIM_SEED={seed} cargo test --test simulation nothing_is_lost -- --nocapture")
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -90,6 +92,9 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn nothing_is_lost_or_doubled_whatever_goes_wrong() {
+    if let Some(seed) = number("BATON_SIM_SEED") {
+        return replay(seed);
+    }
     let seeds = number("BATON_SIM_SEEDS").unwrap_or(SEEDS);
     let (coverage, failed) = run_all(0..seeds, None);
     if let Some((seed, why)) = failed {
@@ -104,20 +109,16 @@ fn nothing_is_lost_or_doubled_whatever_goes_wrong() {
 }
 
 #[test]
-fn replays_a_seed() {
-    let Some(seed) = number("BATON_SIM_SEED") else {
-        // Without a seed of its own: the same seed is the same run.
-        return again();
-    };
-    let told = thread::Builder::new().name("seeds".to_owned()).stack_size(STACK);
-    let run = told.spawn(move || run(seed, true, &mut Coverage::default())).expect("a thread starts");
+fn the_same_seeds_are_the_same_runs() {
+    let figures = [0, 1].map(|_| run_all(0..20, None).0).map(|one| (one.steps, one.transactions, one.facts));
+    assert_eq!(figures[0], figures[1]);
+}
+
+/// One seed, and its story as it goes.
+fn replay(seed: u64) {
+    let thread = thread::Builder::new().name(THREAD.to_owned()).stack_size(STACK);
+    let run = thread.spawn(move || run(seed, true, &mut Coverage::default())).expect("a thread starts");
     if let Err(why) = run.join().expect("it catches what it throws") {
         panic!("seed {seed}: {why}");
     }
-}
-
-fn again() {
-    let mut figures = [0, 1].map(|_| run_all(0..20, None).0).map(|one| (one.steps, one.transactions, one.facts));
-    figures.sort_unstable();
-    assert_eq!(figures[0], figures[1], "the same seeds are the same runs");
 }

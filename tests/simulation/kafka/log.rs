@@ -1,11 +1,12 @@
 //! The client: what `kafka::log` does with the real one, on the fake broker.
 
 use super::Host;
-use super::broker::{Broker, Refused};
+use super::broker::Broker;
 use super::group::Heard;
+use super::seat::Seat;
 use baton::partition::INPUTS;
 use baton::worker::{Apply, Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Stop, TakeOver};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,63 +18,28 @@ const PATIENCE: i64 = 10_000;
 const RENEW_LIMIT: usize = 3;
 const RENEW_WINDOW: i64 = 60_000;
 
-/// A process's place in the group, for those who look from outside.
-#[derive(Debug, Default)]
-pub(crate) struct Seat {
-    name: String,
-    /// Its id in the group; none after it was lost, until everything is given back.
-    member: Cell<Option<u64>>,
-    /// Member id and generation, once per assignment.
-    captured: Cell<Option<(u64, i64)>>,
-    /// Whether state was committed or taken over since this was asked last.
-    touched: Cell<bool>,
-}
-
-impl Seat {
-    pub(crate) fn new(name: &str) -> Rc<Self> {
-        Rc::new(Self { name: name.to_owned(), ..Self::default() })
-    }
-
-    /// What the client's own thread does while the process runs.
-    pub(crate) fn sign_of_life(&self, broker: &RefCell<Broker>, now: i64) {
-        if let Some(member) = self.member.get() {
-            broker.borrow_mut().group.hear(&self.name, member, now);
-        }
-    }
-
-    /// Whether its offsets would be taken now, so that what it holds is the truth.
-    pub(crate) fn owns(&self, broker: &RefCell<Broker>) -> bool {
-        let captured = self.captured.get();
-        captured.is_some_and(|(id, generation)| broker.borrow().group.accepts(&self.name, id, generation))
-    }
-
-    pub(crate) fn take_touched(&self) -> bool {
-        self.touched.take()
-    }
-}
-
 pub(crate) struct FakeLog {
-    broker: Rc<RefCell<Broker>>,
-    host: Rc<dyn Host>,
-    process: usize,
+    pub(super) broker: Rc<RefCell<Broker>>,
+    pub(super) host: Rc<dyn Host>,
+    pub(super) process: usize,
     /// Transactional id and name in the group.
-    name: String,
-    epoch: u32,
-    seat: Rc<Seat>,
+    pub(super) name: String,
+    pub(super) epoch: u32,
+    pub(super) seat: Rc<Seat>,
     /// The generation it was told of last.
-    told: Option<i64>,
-    changes: VecDeque<Rebalance>,
-    positions: BTreeMap<(usize, i32), i64>,
-    paused: BTreeSet<(usize, i32)>,
+    pub(super) told: Option<i64>,
+    pub(super) changes: VecDeque<Rebalance>,
+    pub(super) positions: BTreeMap<(usize, i32), i64>,
+    pub(super) paused: BTreeSet<(usize, i32)>,
     /// Positioned and not read since.
-    fresh: BTreeSet<(usize, i32)>,
+    pub(super) fresh: BTreeSet<(usize, i32)>,
     /// Ends of its own records in the state topic.
-    ends: BTreeMap<i32, i64>,
-    renewed: VecDeque<i64>,
+    pub(super) ends: BTreeMap<i32, i64>,
+    pub(super) renewed: VecDeque<i64>,
     /// The producer cannot be used any more.
-    broken: bool,
+    pub(super) broken: bool,
     /// The last transaction was aborted: who waits now backs off.
-    backs_off: bool,
+    pub(super) backs_off: bool,
 }
 
 impl FakeLog {
@@ -171,23 +137,6 @@ impl FakeLog {
             wait = AGAIN;
         }
         Ok(())
-    }
-
-    fn abort(&mut self, culprit: Option<usize>, reason: &str) -> Outcome {
-        self.host.reached(self.process, "before abort");
-        let now = self.host.now();
-        let ended = self.broker.borrow_mut().end(&self.name, self.epoch, false, now);
-        self.host.decided();
-        self.backs_off = culprit.is_none();
-        match ended {
-            Ok(()) => Outcome::Aborted { culprit, reason: reason.to_owned() },
-            Err(_) => self.unknown("fenced while aborting"),
-        }
-    }
-
-    fn unknown(&mut self, reason: &str) -> Outcome {
-        self.broken = true;
-        Outcome::Unknown { reason: reason.to_owned() }
     }
 
     /// Records of one partition, as many as this fetch happens to bring.
@@ -347,81 +296,7 @@ impl Log for FakeLog {
     }
 
     fn transact(&mut self, records: &[Outgoing], offsets: &[Offsets]) -> Outcome {
-        let refused = |reason: &str| Outcome::Aborted { culprit: None, reason: reason.to_owned() };
-        self.backs_off = true;
-        self.host.reached(self.process, "begin");
-        let Some((member, generation)) = self.seat.captured.get() else {
-            return refused("not a member of the group now");
-        };
-        if offsets.is_empty() {
-            return refused("a transaction without offsets");
-        }
-        if self.broken {
-            return self.unknown("the producer is done for");
-        }
-        let number = self.broker.borrow_mut().number();
-        self.host.began(self.process, number, offsets);
-        for record in records {
-            self.host.reached(self.process, "produce");
-            let now = self.host.now();
-            let produced = self.broker.borrow_mut().produce(&self.name, self.epoch, number, record, now);
-            match produced {
-                Ok(offset) => {
-                    if *record.topic == *self.broker.borrow().state {
-                        self.ends.insert(record.partition, offset + 1);
-                    }
-                }
-                Err(Refused::TooLarge | Refused::NoTopic) => {
-                    self.host.occurred("record refused by the broker");
-                    return self.abort(Some(record.origin), "a record is refused for itself");
-                }
-                Err(Refused::Fenced | Refused::Stale) => {
-                    self.host.occurred("producer fenced");
-                    return self.unknown("fenced while producing");
-                }
-            }
-        }
-        if self.host.happens("delivery failed") {
-            return self.abort(None, "a delivery failed");
-        }
-        self.host.reached(self.process, "drained");
-        let now = self.host.now();
-        let as_member = (self.name.as_str(), member, generation);
-        let sent = self.broker.borrow_mut().offsets_to(&self.name, self.epoch, number, as_member, offsets, now);
-        match sent {
-            Ok(()) => {}
-            Err(Refused::Stale) => {
-                self.host.occurred("stale member refused");
-                return self.abort(None, "a stale member's offsets are refused");
-            }
-            Err(_) => {
-                self.host.occurred("producer fenced");
-                return self.unknown("fenced while sending offsets");
-            }
-        }
-        self.host.reached(self.process, "offsets sent");
-        if self.host.happens("commit lost") {
-            return self.unknown("no answer to a commit that never arrived");
-        }
-        if self.host.happens("commit delayed") {
-            let due = self.host.now() + i64::try_from(self.host.pick(4_000)).unwrap_or(0);
-            self.broker.borrow_mut().end_later(&self.name, self.epoch, due);
-            return self.unknown("no answer to a commit that is on its way");
-        }
-        let now = self.host.now();
-        let ended = self.broker.borrow_mut().end(&self.name, self.epoch, true, now);
-        self.host.decided();
-        if ended.is_err() {
-            self.host.occurred("producer fenced");
-            return self.unknown("fenced while committing");
-        }
-        if self.host.happens("commit unanswered") {
-            return self.unknown("no answer to a commit that counts");
-        }
-        self.host.reached(self.process, "committed");
-        self.backs_off = false;
-        self.seat.touched.set(true);
-        Outcome::Committed
+        self.transaction(records, offsets)
     }
 
     fn renew(&mut self, reason: &str) -> Result<(), Stop> {

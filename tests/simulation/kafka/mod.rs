@@ -5,10 +5,13 @@
 mod broker;
 mod group;
 mod log;
+mod seat;
 mod topics;
+mod transaction;
 
 pub(crate) use broker::{Broker, Written};
-pub(crate) use log::{FakeLog, Seat};
+pub(crate) use log::FakeLog;
+pub(crate) use seat::Seat;
 pub(crate) use topics::Topic;
 
 use baton::worker::Offsets;
