@@ -9,7 +9,7 @@ use crate::partition::Window;
 use crate::runner::{Asker, EffectRunner};
 use crate::selection::{Agent, LlmUse, Policy, same_name};
 use crate::telemetry::Metrics;
-use crate::worker::{Parts, Settings, SharedRegistry, Stop, StopSignal, TopicLimits, Worker};
+use crate::worker::{Parts, Settings, SharedRegistry, Stop, StopSignal, SystemClock, TopicLimits, Worker};
 use crate::workflow::Attempt;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
@@ -55,7 +55,7 @@ pub(super) async fn run(base: &Base, stop: Arc<StopSignal>, waker: Arc<Waker>) -
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let runner = EffectRunner::new(asker, Arc::clone(&wake));
             let log = KafkaLog::connect(log, move || wake())?;
-            Worker::new(log, runner, Box::new(lookups), parts).run()
+            Worker::new(log, runner, Box::new(lookups), Box::new(SystemClock::default()), parts).run()
         }));
         let _ = ended.send(result.unwrap_or_else(|_| Err(Stop::Broken("the worker panicked".to_owned()))));
     })?;

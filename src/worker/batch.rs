@@ -28,6 +28,14 @@ impl Batch {
         self.shares.is_empty()
     }
 
+    /// The latest moment at which a timer fired or an answer came. The clock may have been set back since, and a timer that
+    /// was due must not be early when it is decided on: it would be dropped, and its wait never end.
+    pub(super) fn returned_at(&self) -> Timestamp {
+        let arrivals = self.shares.values().flat_map(|share| &share.arrivals);
+        let returned = arrivals.filter(|arrival| arrival.source.is_none());
+        returned.map(|arrival| arrival.at).max().unwrap_or_default()
+    }
+
     /// Trace contexts that came with the records.
     pub(super) fn traceparents(&self) -> impl Iterator<Item = &str> {
         let records = self.shares.values().flat_map(|share| share.records.iter().flatten());
@@ -106,6 +114,17 @@ mod tests {
     fn forgotten(partition: i32, task: &str, batch: &mut Batch) {
         let source = Some(Source { input: 0, offset: 0 });
         batch.push(partition, Arrival { task_id: task.into(), what: What::Forget, source, at: Timestamp(0) }, None);
+    }
+
+    #[test]
+    fn a_batch_is_not_decided_on_before_its_timers_fired() {
+        let mut batch = Batch::default();
+        forgotten(0, "a", &mut batch);
+        assert_eq!(batch.returned_at(), Timestamp(0), "a record's time is its producer's");
+        let timer = crate::workflow::Timer { due: Timestamp(5), kind: crate::workflow::TimerKind::TaskDeadline };
+        let input = Input::TimerFired(timer);
+        batch.push_returned(Returned { partition: 1, task_id: "b".into(), input }, Timestamp(7));
+        assert_eq!(batch.returned_at(), Timestamp(7), "whatever the clock says by now");
     }
 
     #[test]

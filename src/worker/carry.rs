@@ -1,14 +1,14 @@
 //! One batch to its commit: staged, written, adopted; staged again after an abort; given up where it must be.
 
 use super::batch::Batch;
-use super::run::now;
+use super::intake::STATUS;
+use super::mutant::{self, Mutant};
 use super::settings::{ABORTS_BEFORE_GIVING_UP, ABORTS_BEFORE_SPLIT, BACK_OFF, RECORD_OVERHEAD};
 use super::{Log, Offsets, Outcome, Outgoing, Runner, Stop, Worker};
 use crate::partition::{Ending, INPUTS, Output, Staged, View, What};
 use crate::telemetry::spans;
 use crate::workflow::{SettledBy, Timestamp};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What one transaction is to hold, encoded.
 struct Prepared {
@@ -46,17 +46,18 @@ impl<L: Log, R: Runner> Worker<L, R> {
                 Err(TooLarge { partition, task_id, detail }) => {
                     tracing::warn!(%task_id, detail, "a task ends because what it would write does not fit");
                     let known = self.partitions.get(&partition).is_some_and(|part| part.workflow(&task_id).is_some());
-                    batch.end_task(partition, &task_id, known, &detail, now());
+                    batch.end_task(partition, &task_id, known, &detail, self.clock.now());
                     continue;
                 }
             };
-            let started = Instant::now();
+            let started = self.clock.elapsed();
             let span = spans::transaction(batch.len(), prepared.records.len(), batch.traceparents());
             let outcome = span.in_scope(|| self.log.transact(&prepared.records, &prepared.offsets));
             span.record("baton.outcome", outcome.name());
             match outcome {
                 Outcome::Committed => {
-                    self.metrics.transaction_seconds.observe(started.elapsed().as_secs_f64());
+                    let took = self.clock.elapsed().saturating_sub(started);
+                    self.metrics.transaction_seconds.observe(took.as_secs_f64());
                     #[allow(clippy::cast_precision_loss, reason = "a batch is far below 2^52")]
                     self.metrics.transaction_inputs.observe(batch.len() as f64);
                     self.committed(batch.len());
@@ -66,13 +67,23 @@ impl<L: Log, R: Runner> Worker<L, R> {
                 }
                 Outcome::Unknown { reason } => {
                     self.metrics.transactions_unknown.inc();
+                    if mutant::is(Mutant::RedoneAfterUnknown) {
+                        self.log.renew(&reason)?;
+                        continue;
+                    }
                     return self.read_anew(&reason);
                 }
                 Outcome::Aborted { culprit, reason } => {
                     self.metrics.transactions_aborted.inc();
+                    if mutant::is(Mutant::AdoptedBeforeCommit) {
+                        self.adopt(prepared);
+                    }
                     tracing::warn!(reason, inputs = batch.len(), blamed = culprit.is_some(), "transaction aborted");
                     self.serve()?;
-                    if self.log.rebalance_is_pending() || self.wants_to_stop() {
+                    if self.log.rebalance_is_pending()
+                        || self.wants_to_stop()
+                        || mutant::is(Mutant::AbortedBatchDropped)
+                    {
                         // Dropped, not lost: its offsets were not committed.
                         return Ok(());
                     }
@@ -112,15 +123,20 @@ impl<L: Log, R: Runner> Worker<L, R> {
 
     fn prepare(&mut self, batch: &Batch) -> Result<Prepared, TooLarge> {
         self.turn = self.turn.wrapping_add(1);
-        let clock = now();
-        let started = Instant::now();
+        let (clock, started) = (self.clock.now().max(batch.returned_at()), self.clock.elapsed());
         let view = self.view();
         let held =
             batch.shares.iter().filter_map(|(number, share)| Some((number, share, self.partitions.get(number)?)));
         let staged: Vec<(i32, Staged)> =
             held.map(|(number, share, partition)| (*number, partition.stage(&share.arrivals, &view, clock))).collect();
+        if let Some(witness) = &self.witness {
+            for (number, staged) in &staged {
+                let (partition, share) = (&self.partitions[number], &batch.shares[number]);
+                witness.staged(partition, &share.arrivals, &view, clock, staged);
+            }
+        }
         let decisions: u64 = staged.iter().map(|(_, staged)| staged.counts.decisions).sum();
-        let took = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let took = i64::try_from(self.clock.elapsed().saturating_sub(started).as_micros()).unwrap_or(i64::MAX);
         // Decisions are made in a batch: each is charged its share of the batch's time.
         let overhead = took / i64::try_from(decisions.max(1)).unwrap_or(1);
         let mut records = Vec::new();
@@ -131,7 +147,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             self.encode(*number, staged, base, overhead, &mut records)?;
             for (index, arrival) in share.arrivals.iter().enumerate() {
                 match (&arrival.what, &share.records[index]) {
-                    (What::Forwarded { to }, Some(record)) => {
+                    (What::Forwarded { to }, Some(record)) if !mutant::is(Mutant::NotSentHome) => {
                         records.push(self.encoder.forward(record, *to, base + index));
                     }
                     (What::Outgrown(note), Some(record)) => {
@@ -145,7 +161,10 @@ impl<L: Log, R: Runner> Worker<L, R> {
                     records.push(self.encoder.dead(record, dead, clock, base + dead.origin));
                 }
             }
-            let next = staged.next.map(|next| next.expect("a partition that was taken over knows all its offsets"));
+            let mut next = staged.next.map(|next| next.expect("a partition that was taken over knows all its offsets"));
+            if mutant::is(Mutant::OffsetLeftOut) {
+                next[STATUS] = self.partitions[number].next()[STATUS].unwrap_or(0);
+            }
             offsets.push(Offsets { partition: *number, next });
             base += share.arrivals.len();
         }

@@ -1,11 +1,11 @@
 //! The agents as this worker may use them: the table, and which assignment topics its client knows.
 
-use super::Log;
+use super::{Clock, Log};
 use crate::contract::assignment_topic;
 use crate::selection::{Availability, Registry};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The registry as the table's reader keeps it; read by every worker of the process.
 #[derive(Debug, Default)]
@@ -45,7 +45,8 @@ pub(super) struct Directory {
     pub(super) registry: Registry,
     pub(super) availability: Availability,
     complete: bool,
-    looked: Option<Instant>,
+    /// By the worker's clock.
+    looked: Option<Duration>,
 }
 
 impl Directory {
@@ -56,7 +57,7 @@ impl Directory {
 
     /// Takes what changed; says whether anything did. A topic counts once it is in the producer's metadata: producing to
     /// one that is missing would block and abort.
-    pub(super) fn refresh(&mut self, log: &mut impl Log, prefix: &str) -> bool {
+    pub(super) fn refresh(&mut self, log: &mut impl Log, clock: &dyn Clock, prefix: &str) -> bool {
         let version = self.shared.version();
         let changed = self.seen != Some(version);
         if changed {
@@ -65,23 +66,24 @@ impl Directory {
             self.complete = false;
             self.looked = None;
         }
-        if self.complete || self.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
+        if self.complete || self.looked.is_some_and(|at| clock.elapsed() < at + LOOK_AGAIN) {
             return changed;
         }
-        let started = Instant::now();
+        let started = clock.elapsed();
         let mut topics = Vec::new();
         self.complete = true;
         for agent in self.registry.current() {
             let topic = agent.topic_name();
             if self.availability.has(topic) {
                 topics.push(topic.to_owned());
-            } else if started.elapsed() > LOOK || log.partitions_of(&assignment_topic(prefix, topic)).is_none() {
+            } else if clock.elapsed() > started + LOOK || log.partitions_of(&assignment_topic(prefix, topic)).is_none()
+            {
                 self.complete = false;
             } else {
                 topics.push(topic.to_owned());
             }
         }
-        self.looked = Some(Instant::now());
+        self.looked = Some(clock.elapsed());
         let availability: Availability = topics.into_iter().collect();
         let differs = !availability.same_topics(&self.availability);
         self.availability = availability;

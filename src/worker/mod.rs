@@ -10,6 +10,7 @@ mod carry;
 mod directory;
 mod encode;
 mod intake;
+pub mod mutant;
 mod ports;
 mod ratio;
 mod run;
@@ -19,7 +20,10 @@ mod snapshot;
 pub use crate::partition::INPUTS;
 pub use directory::SharedRegistry;
 pub use intake::{COMMANDS, Lookups, Need, STATUS, TASKS};
-pub use ports::{Apply, Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Returned, Runner, Stop, TakeOver};
+pub use ports::{
+    Apply, Clock, Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Returned, Runner, Stop, SystemClock,
+    TakeOver, Witness,
+};
 pub use ratio::{DeadLetterRatio, Turn};
 pub use run::{Parts, StopSignal, Worker};
 pub use settings::{Settings, TopicLimits};

@@ -1,10 +1,10 @@
 //! What the loop needs of Kafka and of the runner. `kafka` and `runner` implement these; a simulation may too.
 
-use crate::partition::INPUTS;
+use crate::partition::{Arrival, INPUTS, Partition, Staged, View};
 use crate::workflow::{Effect, Input, Timestamp, Workflow};
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A record of an input topic, as it was read.
 #[derive(Clone, Debug, Default)]
@@ -203,6 +203,48 @@ pub trait Runner {
 
     /// When the next timer is due.
     fn next_due(&self) -> Option<Timestamp>;
+}
+
+/// Time, as one worker has it. The loop reads no other clock.
+pub trait Clock {
+    /// The wall clock, as the core takes it; it may jump, also back.
+    fn now(&self) -> Timestamp;
+
+    /// Since some moment that stays the same; never runs back.
+    fn elapsed(&self) -> Duration;
+
+    fn sleep(&self, time: Duration);
+}
+
+/// The machine's clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock(Instant);
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}
+
+/// Looks on while batches are staged, for whoever checks the engine from outside; it changes nothing.
+pub trait Witness {
+    /// A partition's share of a batch was staged, and will be tried in the next transaction.
+    fn staged(&self, partition: &Partition, arrivals: &[Arrival], view: &View<'_>, clock: Timestamp, staged: &Staged);
 }
 
 /// An answer or a timer on its way back.

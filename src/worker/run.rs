@@ -10,11 +10,12 @@ use super::batch::Batch;
 use super::directory::{Directory, SharedRegistry};
 use super::encode::Encoder;
 use super::intake::{COMMANDS, Intake, Lookups, STATUS, TASKS};
+use super::mutant::{self, Mutant};
 use super::settings::{
     ADMIT_EVERY, BACK_OFF, BREATHER, CHECK_PARTITIONS_EVERY, HOUSEKEEPING, IDLE, LOOK_UP_PATIENCE, LOOK_UP_SLICE,
     PARKED_FOR, SMALL, Settings,
 };
-use super::{DeadLetterRatio, Log, Rebalance, Record, Returned, Runner, Stop, TakeOver, Turn};
+use super::{Clock, DeadLetterRatio, Log, Rebalance, Record, Returned, Runner, Stop, TakeOver, Turn, Witness};
 use crate::contract::{Codec, ContractNames};
 use crate::partition::{Arrival, INPUTS, Partition, Restorer, What};
 use crate::selection::{Agent, Schemas};
@@ -24,7 +25,7 @@ use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// How a worker is told to end.
 #[derive(Debug, Default)]
@@ -76,13 +77,16 @@ struct Parked {
     partition: Partition,
     /// Where in `task-state` reading goes on.
     from: i64,
-    since: Instant,
+    /// By the worker's clock, as all of its times.
+    since: Duration,
 }
 
 /// One worker: what it holds is a cache of Kafka.
 pub struct Worker<L, R> {
     pub(super) log: L,
     pub(super) runner: R,
+    pub(super) clock: Box<dyn Clock>,
+    pub(super) witness: Option<Box<dyn Witness>>,
     pub(super) settings: Settings,
     pub(super) encoder: Encoder,
     pub(super) directory: Directory,
@@ -91,7 +95,7 @@ pub struct Worker<L, R> {
     restored: BTreeMap<i32, i64>,
     parked: BTreeMap<i32, Parked>,
     /// Partitions given to us that could not be taken yet.
-    unclaimed: Option<(Vec<i32>, Instant)>,
+    unclaimed: Option<(Vec<i32>, Duration)>,
     intake: Intake,
     pub(super) schemas: Arc<Schemas>,
     backlog: Vec<Record>,
@@ -103,12 +107,12 @@ pub struct Worker<L, R> {
     paused: Vec<(usize, i32)>,
     /// Whether too many tasks live to take new ones.
     full: bool,
-    admit_after: Instant,
+    admit_after: Duration,
     admit_wanted: bool,
-    check_partitions_after: Instant,
+    check_partitions_after: Duration,
     ratio: DeadLetterRatio,
     /// Until when no further transaction is begun.
-    breather_until: Option<Instant>,
+    breather_until: Option<Duration>,
     /// Rises with each transaction: assignments rotate over an agent's partitions.
     pub(super) turn: u32,
 }
@@ -119,21 +123,17 @@ impl<L, R> std::fmt::Debug for Worker<L, R> {
     }
 }
 
-/// The wall clock, as the core takes it.
-pub(super) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
 impl<L: Log, R: Runner> Worker<L, R> {
     #[must_use]
-    pub fn new(log: L, runner: R, lookups: Box<dyn Lookups>, parts: Parts) -> Self {
+    pub fn new(log: L, runner: R, lookups: Box<dyn Lookups>, clock: Box<dyn Clock>, parts: Parts) -> Self {
         let Parts { settings, codec, names, registry, metrics, health, stop } = parts;
         let inputs: [Arc<str>; INPUTS] = INPUT_TOPICS.map(|name| format!("{}.{name}", settings.prefix).into());
-        let (now, schemas) = (Instant::now(), Arc::<Schemas>::default());
+        let (now, schemas) = (clock.elapsed(), Arc::<Schemas>::default());
         Self {
             log,
             runner,
+            clock,
+            witness: None,
             encoder: Encoder::new(codec, &settings, inputs),
             directory: Directory::new(registry),
             partitions: BTreeMap::new(),
@@ -165,31 +165,48 @@ impl<L: Log, R: Runner> Worker<L, R> {
     /// [`Stop`], which says why and what to do.
     pub fn run(mut self) -> Result<(), Stop> {
         self.health.waiting("partitions", "joining the group");
-        let result = loop {
-            if let Some(asked) = self.stop.asked() {
-                tracing::info!(leaves = asked == LEAVE, "stopping between two transactions");
-                break Ok(());
-            }
-            if let Err(stop) = self.turn() {
-                break Err(stop);
-            }
-        };
+        let mut result = Ok(());
+        while result.is_ok() && !self.wants_to_stop() {
+            result = self.turn();
+        }
+        self.end();
+        result
+    }
+
+    /// Ends between two transactions, as the stop signal says. [`Self::run`] does it by itself; whoever takes turns
+    /// calls it.
+    pub fn end(mut self) {
+        tracing::info!(leaves = self.stop.leaves(), "stopping between two transactions");
         let held: Vec<i32> = self.partitions.keys().copied().collect();
         for partition in held {
             self.runner.drop_partition(partition);
         }
-        self.log.close(self.stop.asked() == Some(LEAVE));
-        result
+        self.log.close(self.stop.leaves());
     }
 
-    fn turn(&mut self) -> Result<(), Stop> {
+    /// Has a witness look on from now.
+    pub fn watch(&mut self, witness: Box<dyn Witness>) {
+        self.witness = Some(witness);
+    }
+
+    /// The committed state of the partitions held, for whoever takes turns.
+    pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
+        self.partitions.values()
+    }
+
+    /// Once around the loop: at most one batch, and at most one wait. For whoever schedules several workers on one
+    /// thread; everybody else calls [`Self::run`].
+    ///
+    /// # Errors
+    /// [`Stop`], after which only [`Self::end`] may follow.
+    pub fn turn(&mut self) -> Result<(), Stop> {
         self.breathe();
         self.log.poll(self.settings.batch.saturating_sub(self.backlog.len()), &mut self.backlog)?;
         while let Some(change) = self.log.rebalance() {
             self.rebalance(change)?;
         }
         self.retry_unclaimed()?;
-        let looked = self.directory.refresh(&mut self.log, &self.settings.prefix);
+        let looked = self.directory.refresh(&mut self.log, &*self.clock, &self.settings.prefix);
         if looked {
             self.show_agents();
             self.admit_wanted = true;
@@ -207,7 +224,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
 
     /// How long nothing need be looked at: until the next timer, and never for long.
     fn patience(&self) -> Duration {
-        let due = self.runner.next_due().map(|due| due.since(now()));
+        let due = self.runner.next_due().map(|due| due.since(self.clock.now()));
         due.and_then(|millis| u64::try_from(millis).ok()).map_or(IDLE, |millis| IDLE.min(Duration::from_millis(millis)))
     }
 
@@ -235,15 +252,17 @@ impl<L: Log, R: Runner> Worker<L, R> {
 
     /// Drops or parks all state. Records not yet in a transaction are read again by whoever is next.
     pub(super) fn let_go(&mut self, park: bool) {
-        self.backlog.clear();
-        self.intake.clear();
+        self.forget_read();
         self.paused.clear();
-        let since = Instant::now();
+        let since = self.clock.elapsed();
         for (number, partition) in std::mem::take(&mut self.partitions) {
             self.runner.drop_partition(number);
             if park {
                 let read = self.restored.get(&number).copied().unwrap_or(0);
-                let from = read.max(self.log.state_end(number));
+                let mut from = read.max(self.log.state_end(number));
+                if mutant::is(Mutant::ParkedTakenAsItWas) {
+                    from = i64::MAX;
+                }
                 self.parked.insert(number, Parked { partition, from, since });
             }
         }
@@ -255,12 +274,19 @@ impl<L: Log, R: Runner> Worker<L, R> {
         self.metrics.live_workflows.set(0);
     }
 
+    fn forget_read(&mut self) {
+        if !mutant::is(Mutant::BacklogKept) {
+            self.backlog.clear();
+            self.intake.clear();
+        }
+    }
+
     pub(super) fn take(&mut self, partitions: Vec<i32>) -> Result<(), Stop> {
         match self.try_take(&partitions) {
             Ok(()) => Ok(()),
             // Either the group's next word is there already, or the broker would not say: then once more, soon.
             Err(TakeOver::Rebalanced) => {
-                self.unclaimed = Some((partitions, Instant::now() + BACK_OFF));
+                self.unclaimed = Some((partitions, self.clock.elapsed() + BACK_OFF));
                 Ok(())
             }
             Err(TakeOver::Stop(stop)) => Err(stop),
@@ -269,7 +295,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
 
     fn retry_unclaimed(&mut self) -> Result<(), Stop> {
         match self.unclaimed.take() {
-            Some((partitions, after)) if Instant::now() >= after => self.take(partitions),
+            Some((partitions, after)) if self.clock.elapsed() >= after => self.take(partitions),
             waiting => {
                 self.unclaimed = waiting;
                 Ok(())
@@ -280,25 +306,23 @@ impl<L: Log, R: Runner> Worker<L, R> {
     fn try_take(&mut self, partitions: &[i32]) -> Result<(), TakeOver> {
         // What was read before is read again from where these begin; adopted first, it would commit an offset past what
         // lies between.
-        self.backlog.clear();
-        self.intake.clear();
-        let started = Instant::now();
+        self.forget_read();
+        let started = self.clock.elapsed();
         self.health.waiting("partitions", format!("restoring {} partitions", partitions.len()));
-        self.parked.retain(|_, parked| parked.since.elapsed() < PARKED_FOR);
+        self.parked.retain(|_, parked| started < parked.since + PARKED_FOR);
         let owned = self.log.take_over(partitions)?;
         // The inputs stand elsewhere now: what was read before comes again.
-        self.backlog.clear();
-        self.intake.clear();
+        self.forget_read();
         let from: Vec<(i32, i64)> = partitions
             .iter()
             .map(|number| (*number, self.parked.get(number).map_or(0, |parked| parked.from)))
             .collect();
         let mut restorers: BTreeMap<i32, Restorer> = BTreeMap::new();
-        let (parked, codec, intake) = (&self.parked, &self.encoder.codec, &self.intake);
+        let (parked, codec, intake, clock) = (&self.parked, &self.encoder.codec, &self.intake, &self.clock);
         let (mut records, mut waited) = (0_u64, Duration::ZERO);
         let mut look_up = |id| {
             intake.look_up(id);
-            std::thread::sleep(LOOK_UP_SLICE);
+            clock.sleep(LOOK_UP_SLICE);
             waited += LOOK_UP_SLICE;
             if waited < LOOK_UP_PATIENCE {
                 return Ok(());
@@ -343,19 +367,23 @@ impl<L: Log, R: Runner> Worker<L, R> {
             let ends: BTreeMap<i32, i64> = ends.into_iter().collect();
             for (number, partition) in taken {
                 let from = ends.get(&number).copied().unwrap_or(0);
-                self.parked.insert(number, Parked { partition, from, since: Instant::now() });
+                self.parked.insert(number, Parked { partition, from, since: self.clock.elapsed() });
             }
             return Err(error);
         }
         self.restored = ends.into_iter().collect();
         self.metrics.restores.inc_by(taken.len() as u64);
         self.metrics.restored_records.inc_by(records);
-        self.metrics.restore_seconds.observe(started.elapsed().as_secs_f64());
+        let took = self.clock.elapsed().saturating_sub(started);
+        self.metrics.restore_seconds.observe(took.as_secs_f64());
         let live: usize = taken.values().map(Partition::live).sum();
-        tracing::info!(partitions = taken.len(), records, live, took = ?started.elapsed(), "partitions restored");
+        tracing::info!(partitions = taken.len(), records, live, ?took, "partitions restored");
         self.partitions = taken;
         for (number, partition) in &self.partitions {
             for (task_id, effects) in partition.owed() {
+                if mutant::is(Mutant::OwedNotStarted) {
+                    break;
+                }
                 self.runner.owe(*number, &task_id, effects, partition.workflow(&task_id));
             }
         }
@@ -366,10 +394,10 @@ impl<L: Log, R: Runner> Worker<L, R> {
     }
 
     fn look_at_partition_counts(&mut self) -> Result<(), Stop> {
-        if Instant::now() < self.check_partitions_after {
+        if self.clock.elapsed() < self.check_partitions_after {
             return Ok(());
         }
-        self.check_partitions_after = Instant::now() + CHECK_PARTITIONS_EVERY;
+        self.check_partitions_after = self.clock.elapsed() + CHECK_PARTITIONS_EVERY;
         self.log.check_partitions(self.settings.partitions)
     }
 
@@ -396,7 +424,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             }
             batch.push(record.partition, arrival, Some(record));
         }
-        let clock = now();
+        let clock = self.clock.now();
         let mut returned: Vec<Returned> = Vec::new();
         self.runner.returned(clock, most, &mut returned);
         for one in returned {
@@ -411,8 +439,8 @@ impl<L: Log, R: Runner> Worker<L, R> {
 
     /// Steps that wait and may be asked about again, and finished tasks to forget.
     fn housekeeping(&mut self, batch: &mut Batch, clock: Timestamp) {
-        if self.admit_wanted && Instant::now() >= self.admit_after {
-            (self.admit_wanted, self.admit_after) = (false, Instant::now() + ADMIT_EVERY);
+        if self.admit_wanted && self.clock.elapsed() >= self.admit_after {
+            (self.admit_wanted, self.admit_after) = (false, self.clock.elapsed() + ADMIT_EVERY);
             let view = self.view();
             let mut admitted = Vec::new();
             for (number, partition) in self.partitions.iter().filter(|(_, partition)| partition.has_waiting()) {
@@ -547,20 +575,20 @@ impl<L: Log, R: Runner> Worker<L, R> {
 
     /// Waits out what is left of the breather after a small transaction.
     fn breathe(&self) {
-        if let Some(rest) = self.breather_until.and_then(|until| until.checked_duration_since(Instant::now())) {
-            std::thread::sleep(rest);
+        if let Some(rest) = self.breather_until.and_then(|until| until.checked_sub(self.clock.elapsed())) {
+            self.clock.sleep(rest);
         }
     }
 
     /// A transaction of that many inputs was committed just now.
     pub(super) fn committed(&mut self, inputs: usize) {
-        self.breather_until = (inputs <= SMALL).then(|| Instant::now() + BREATHER);
+        self.breather_until = (inputs <= SMALL).then(|| self.clock.elapsed() + BREATHER);
     }
 
     /// Says once that too many inputs are dead letters, and once that they are few again. Told of silence too, so that an
     /// episode ends in it.
     pub(super) fn watch_dead_letters(&mut self, inputs: u64, dead: u64) {
-        match self.ratio.count(now(), inputs, dead) {
+        match self.ratio.count(self.clock.now(), inputs, dead) {
             Some(Turn::Over { dead, inputs }) => {
                 tracing::warn!(dead, inputs, "too many inputs are dead letters; look with `baton dlq list`");
             }
@@ -580,6 +608,6 @@ impl<L: Log, R: Runner> Worker<L, R> {
     }
 
     pub(super) fn set_unclaimed(&mut self, partitions: Vec<i32>) {
-        self.unclaimed = Some((partitions, Instant::now()));
+        self.unclaimed = Some((partitions, self.clock.elapsed()));
     }
 }

@@ -2,6 +2,7 @@
 //! would lose a task.
 
 use super::Stop;
+use super::mutant::{self, Mutant};
 use crate::contract::{self as wire, Codec, Snapshot, StepPayload, TaskSubmitted, Undecided};
 use crate::partition::{Part, Receipt};
 use crate::workflow::{
@@ -263,7 +264,7 @@ fn workflow(skeleton: wire::Skeleton) -> Option<Workflow> {
         submitted_at: Timestamp(skeleton.submitted_at),
         deadline: Timestamp(skeleton.deadline),
         traceparent: skeleton.traceparent.map(Into::into),
-        last_question: unsigned(skeleton.last_question),
+        last_question: if mutant::is(Mutant::QuestionNumberReused) { 0 } else { unsigned(skeleton.last_question) },
         last_fact: skeleton.last_fact.try_into().ok()?,
         last_at: Timestamp(skeleton.last_at),
         used: Used {

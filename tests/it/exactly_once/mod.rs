@@ -6,6 +6,9 @@ mod abort_returns;
 pub(crate) mod audit;
 mod calls;
 mod drain_before_offsets;
+#[path = "../../simulation/kafka/mod.rs"]
+mod fake;
+mod fake_log;
 mod fencing_needs_offsets;
 mod group_metadata;
 mod hand;

@@ -1,0 +1,137 @@
+//! What a run met with: a simulation that meets with nothing finds nothing.
+
+use baton::workflow::Fact;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What must occur in one seed of a hundred at least.
+pub(crate) const KINDS: &[&str] = &[
+    // Processes and time.
+    "crash",
+    "crash in a transaction",
+    "crash while taking over",
+    "killed between two turns",
+    "frozen",
+    "frozen past the session",
+    "frozen in a transaction",
+    "clock jumped on",
+    "clock jumped back",
+    "worker joined",
+    "worker left",
+    "worker ended and came back",
+    "slot taken",
+    // Kafka.
+    "commit lost",
+    "commit delayed",
+    "commit arrived late",
+    "commit unanswered",
+    "delivery failed",
+    "transaction timed out",
+    "producer fenced",
+    "stale member refused",
+    "claim refused",
+    "membership lost",
+    "session expired",
+    "predecessor fenced",
+    "undecided at takeover",
+    "record refused by the broker",
+    "record handed out again",
+    "state compacted",
+    // Clients, agents, the LLM, the registry.
+    "task twice",
+    "task with other content",
+    "task refused",
+    "task too large",
+    "rubbish",
+    "record elsewhere",
+    "record outgrown",
+    "report twice",
+    "report late",
+    "report missing",
+    "report of nobody",
+    "assignment read again",
+    "answer failed",
+    "answer unusable",
+    "answer stale",
+    "answer late",
+    "agent gone",
+    "agent back",
+    "topic late",
+    "registry away",
+    // Fates of records and what they came to.
+    "record accepted",
+    "record stale",
+    "record duplicate",
+    "record forwarded",
+    "record dead",
+    "task forgotten",
+    "task rejected",
+    "assignment withdrawn",
+];
+
+/// Every kind of fact there is.
+pub(crate) const FACTS: &[&str] = &[
+    "TaskAccepted",
+    "AgentAsked",
+    "AgentChosen",
+    "StepAssigned",
+    "StepAccepted",
+    "StepProgressed",
+    "StepSucceeded",
+    "StepFailed",
+    "StepDeclined",
+    "StepNeedsInput",
+    "StepTimedOut",
+    "OutputRejected",
+    "TaskEnded",
+];
+
+/// The name of a fact's kind. A new kind needs its name here and in [`FACTS`].
+pub(crate) fn name(fact: &Fact) -> &'static str {
+    match fact {
+        Fact::TaskAccepted(_) => "TaskAccepted",
+        Fact::AgentAsked { .. } => "AgentAsked",
+        Fact::AgentChosen(_) => "AgentChosen",
+        Fact::StepAssigned(_) => "StepAssigned",
+        Fact::StepAccepted { .. } => "StepAccepted",
+        Fact::StepProgressed { .. } => "StepProgressed",
+        Fact::StepSucceeded { .. } => "StepSucceeded",
+        Fact::StepFailed { .. } => "StepFailed",
+        Fact::StepDeclined { .. } => "StepDeclined",
+        Fact::StepNeedsInput { .. } => "StepNeedsInput",
+        Fact::StepTimedOut { .. } => "StepTimedOut",
+        Fact::OutputRejected { .. } => "OutputRejected",
+        Fact::TaskEnded(_) => "TaskEnded",
+    }
+}
+
+/// In how many seeds each thing occurred.
+#[derive(Debug, Default)]
+pub(crate) struct Coverage {
+    pub(crate) seeds: u64,
+    pub(crate) steps: u64,
+    pub(crate) transactions: u64,
+    pub(crate) facts: u64,
+    seen: BTreeMap<&'static str, u64>,
+}
+
+impl Coverage {
+    pub(crate) fn add(&mut self, seen: &BTreeSet<&'static str>) {
+        self.seeds += 1;
+        seen.iter().for_each(|what| *self.seen.entry(what).or_default() += 1);
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.steps += other.steps;
+        self.transactions += other.transactions;
+        self.facts += other.facts;
+        other.seen.into_iter().for_each(|(what, seeds)| *self.seen.entry(what).or_default() += seeds);
+    }
+
+    /// What occurred in less than one seed of a hundred, and in how many.
+    pub(crate) fn rare(&self) -> Vec<(&'static str, u64)> {
+        let wanted = KINDS.iter().chain(FACTS);
+        let counted = wanted.map(|what| (*what, self.seen.get(what).copied().unwrap_or(0)));
+        counted.filter(|(_, seeds)| seeds * 100 < self.seeds).collect()
+    }
+}
