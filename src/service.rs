@@ -9,6 +9,7 @@
 
 mod agents;
 mod dispatcher;
+mod heartbeats;
 mod lookups;
 mod orchestrator;
 mod rules;
@@ -22,7 +23,7 @@ use crate::dispatch::PostedReports;
 use crate::http::{Server, Shown};
 use crate::llm::{self, Llm};
 use crate::telemetry::{Health, Metrics};
-use crate::worker::{SharedRegistry, StopSignal, TopicLimits};
+use crate::worker::{SharedPresence, SharedRegistry, StopSignal, TopicLimits};
 use anyhow::{Context, anyhow};
 use orchestrator::Waker;
 use std::collections::BTreeSet;
@@ -262,16 +263,22 @@ async fn work(
         () = base.root.cancelled() => return Ok(()),
     };
     let runs = |role| roles.contains(&role);
+    let presence = Arc::<SharedPresence>::default();
     // Each goes on until all are told to stop; the first that fails ends the others.
     let ended = tokio::try_join!(
         async {
-            if runs(Role::Orchestrator) { orchestrator::run(&base, Arc::clone(&stop), waker).await } else { Ok(()) }
+            if runs(Role::Orchestrator) {
+                orchestrator::run(&base, Arc::clone(&stop), waker, Arc::clone(&presence)).await
+            } else {
+                Ok(())
+            }
         },
         async { if runs(Role::Sources) { sources::run(&base, &stop).await } else { Ok(()) } },
         async {
             if runs(Role::Dispatcher) { dispatcher::run(&base, port.address, &port.post_box).await } else { Ok(()) }
         },
         async { following.await.context("the table of agents") },
+        async { heartbeats::follow(&base, Arc::clone(&presence)).await.context("the heartbeats") },
     );
     ended.map(drop)
 }

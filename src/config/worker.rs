@@ -13,6 +13,9 @@ pub struct Worker {
     pub max_live: usize,
     /// Share of dead letters among the inputs of a minute (of at least 20) beyond which a worker warns.
     pub dead_letter_ratio: f64,
+    /// After so much silence an agent that sends heartbeats gets no new work.
+    #[serde(with = "duration")]
+    pub heartbeat_timeout: Duration,
     /// How long a silent worker keeps its partitions.
     #[serde(with = "duration")]
     pub session_timeout: Duration,
@@ -27,6 +30,7 @@ impl Default for Worker {
             batch: 2_000,
             max_live: 200_000,
             dead_letter_ratio: 0.1,
+            heartbeat_timeout: Duration::from_secs(90),
             // The least a broker allows by default.
             session_timeout: Duration::from_secs(6),
             transaction_timeout: Duration::from_secs(10),
@@ -38,6 +42,7 @@ impl Worker {
     pub(super) fn check(&self, checks: &mut Checks) {
         checks.range("worker.batch", self.batch, 1, 100_000);
         checks.that(self.max_live >= 1, "worker.max_live", "must be 1 or more", "raise it");
+        checks.positive("worker.heartbeat_timeout", self.heartbeat_timeout);
         checks.that(
             (0.0..=1.0).contains(&self.dead_letter_ratio),
             "worker.dead_letter_ratio",

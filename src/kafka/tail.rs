@@ -6,7 +6,7 @@
 //! [`PATIENCE`] rather than wait for ever.
 
 use super::admin::on_a_thread;
-use super::fault::KafkaFault;
+use super::fault::{Disposition, KafkaFault};
 use super::settings::{self, ClientLog, Isolation, REQUEST};
 use crate::config;
 use rdkafka::config::FromClientConfigAndContext;
@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// Longer than a broker needs to end the transaction of a dead worker (its timeout of at most 15 s, and 10 s to notice).
 pub const PATIENCE: Duration = Duration::from_secs(27);
+
+/// Between two tries to begin.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// One record, with nothing decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,7 +252,16 @@ pub async fn fold<T: Send + 'static>(
 ) -> Result<T, KafkaFault> {
     let (kafka, topic) = (kafka.clone(), topic.to_owned());
     on_a_thread(move || {
-        let mut tail = Tail::open(&kafka, &topic, partitions.as_deref(), start)?;
+        let begun = Instant::now();
+        let mut tail = loop {
+            match Tail::open(&kafka, &topic, partitions.as_deref(), start) {
+                // A topic just made has no leader for a moment.
+                Err(fault) if fault.disposition() == Disposition::Again && begun.elapsed() < REQUEST => {
+                    std::thread::sleep(AGAIN);
+                }
+                opened => break opened?,
+            }
+        };
         loop {
             match tail.next(REQUEST)? {
                 Next::Record(record) => folded = take(folded, record),

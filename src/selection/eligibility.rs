@@ -22,6 +22,8 @@ pub(super) enum Why {
     /// Its input schema refuses the value, and how.
     Schema(String),
     NoTopic,
+    /// Its heartbeats have stopped.
+    Gone,
     /// It has as many assignments as it takes at once. The last of the reasons: all else about it fits.
     Busy,
 }
@@ -36,6 +38,7 @@ impl Why {
             Self::Label => Arc::clone(&agent.wrong_label),
             Self::Schema(violation) => format!("contract: {violation}").into(),
             Self::NoTopic => "its topic is not there yet".into(),
+            Self::Gone => "its heartbeats have stopped".into(),
             Self::Busy => "it has as much to do as it takes at once".into(),
         }
     }
@@ -95,6 +98,8 @@ fn standing(agent: &Agent, offered: &Offered<'_>, availability: &Availability, c
         refused
     } else if !availability.has(agent.topic_name()) {
         Some(Why::NoTopic)
+    } else if availability.is_gone(agent.topic_name()) {
+        Some(Why::Gone)
     } else if !availability.has_room(agent.topic_name()) {
         Some(Why::Busy)
     } else {

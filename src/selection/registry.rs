@@ -111,6 +111,8 @@ impl Registry {
 #[derive(Clone, Debug, Default)]
 pub struct Availability {
     topics: Arc<FxHashSet<String>>,
+    /// Topic names of agents that showed signs of life and do so no more.
+    gone: Arc<FxHashSet<String>>,
     /// By topic name: assignments that may still be given to the agent; absent = any number.
     room: RefCell<FxHashMap<String, i64>>,
 }
@@ -124,7 +126,7 @@ impl Availability {
     /// The same topics, with so much room by topic name.
     #[must_use]
     pub fn with_room(&self, room: FxHashMap<String, i64>) -> Self {
-        Self { topics: Arc::clone(&self.topics), room: RefCell::new(room) }
+        Self { topics: Arc::clone(&self.topics), gone: Arc::clone(&self.gone), room: RefCell::new(room) }
     }
 
     /// Whether one assignment more may be given to the agent.
@@ -147,16 +149,33 @@ impl Availability {
         }
     }
 
-    /// Whether the same topics are there.
     #[must_use]
-    pub fn same_topics(&self, other: &Self) -> bool {
-        self.topics == other.topics
+    pub fn is_gone(&self, topic_name: &str) -> bool {
+        self.gone.contains(topic_name)
+    }
+
+    /// Puts other topics in place; says whether they are others.
+    pub fn set_topics(&mut self, topic_names: impl IntoIterator<Item = String>) -> bool {
+        replaced(&mut self.topics, topic_names.into_iter().collect())
+    }
+
+    /// The same for those that are gone.
+    pub fn set_gone(&mut self, topic_names: impl IntoIterator<Item = String>) -> bool {
+        replaced(&mut self.gone, topic_names.into_iter().collect())
     }
 }
 
 impl<S: Into<String>> FromIterator<S> for Availability {
     fn from_iter<I: IntoIterator<Item = S>>(topic_names: I) -> Self {
         let topics = topic_names.into_iter().map(Into::into).collect();
-        Self { topics: Arc::new(topics), room: RefCell::default() }
+        Self { topics: Arc::new(topics), ..Self::default() }
     }
+}
+
+fn replaced(names: &mut Arc<FxHashSet<String>>, by: FxHashSet<String>) -> bool {
+    let differs = **names != by;
+    if differs {
+        *names = Arc::new(by);
+    }
+    differs
 }

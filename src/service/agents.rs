@@ -109,7 +109,11 @@ impl Table {
 }
 
 /// A topic just made has no leader for a moment, and a broker may restart: that is waited out. None if told to stop.
-fn open(kafka: &crate::config::Kafka, topic: &str, stop: &CancellationToken) -> anyhow::Result<Option<Tail>> {
+pub(super) fn open(
+    kafka: &crate::config::Kafka,
+    topic: &str,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Tail>> {
     while !stop.is_cancelled() {
         match Tail::open(kafka, topic, None, Start::Beginning) {
             Ok(tail) => return Ok(Some(tail)),

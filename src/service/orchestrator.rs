@@ -9,7 +9,9 @@ use crate::partition::Window;
 use crate::runner::{Asker, EffectRunner};
 use crate::selection::{Agent, LlmUse, Policy, same_name};
 use crate::telemetry::Metrics;
-use crate::worker::{Parts, Settings, SharedRegistry, Stop, StopSignal, SystemClock, TopicLimits, Worker};
+use crate::worker::{
+    Parts, Settings, SharedPresence, SharedRegistry, Stop, StopSignal, SystemClock, TopicLimits, Worker,
+};
 use crate::workflow::Attempt;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
@@ -32,7 +34,12 @@ impl Waker {
 ///
 /// # Errors
 /// Why the worker cannot go on.
-pub(super) async fn run(base: &Base, stop: Arc<StopSignal>, waker: Arc<Waker>) -> anyhow::Result<()> {
+pub(super) async fn run(
+    base: &Base,
+    stop: Arc<StopSignal>,
+    waker: Arc<Waker>,
+    presence: Arc<SharedPresence>,
+) -> anyhow::Result<()> {
     let Base { config, registry, codec, names, agents, health, metrics, .. } = base;
     let wake = Arc::clone(&base.wake);
     let lookups = lookups::start(registry.clone(), Arc::clone(names), Arc::clone(codec.cache()), Arc::clone(&wake));
@@ -44,6 +51,7 @@ pub(super) async fn run(base: &Base, stop: Arc<StopSignal>, waker: Arc<Waker>) -
         codec: Arc::clone(codec),
         names: Arc::clone(names),
         registry: Arc::clone(agents),
+        presence,
         metrics: Arc::clone(metrics),
         health: health.clone(),
         stop,
@@ -69,6 +77,7 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
         batch: config.worker.batch,
         max_live: config.worker.max_live,
         dead_letter_ratio: config.worker.dead_letter_ratio,
+        heartbeat_timeout: millis(config.worker.heartbeat_timeout),
         payload_bytes: workflow.payload_bytes,
         rules: rules(config, llm_available),
         policy: Policy {

@@ -1,8 +1,9 @@
 //! The agents as this worker may use them: the table, and which assignment topics its client knows.
 
-use super::{Clock, Log};
+use super::{Clock, Log, SharedPresence};
 use crate::contract::assignment_topic;
-use crate::selection::{Availability, Registry};
+use crate::selection::{Agent, Availability, Registry};
+use crate::workflow::Timestamp;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -41,6 +42,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Directory {
     shared: Arc<SharedRegistry>,
+    presence: Arc<SharedPresence>,
+    /// Milliseconds of silence after which an agent is gone.
+    patience: i64,
+    /// When it was last looked who is gone, by the worker's clock.
+    called: Option<Duration>,
     seen: Option<u64>,
     pub(super) registry: Registry,
     pub(super) availability: Availability,
@@ -50,9 +56,35 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    pub(super) fn new(shared: Arc<SharedRegistry>) -> Self {
-        let registry = shared.get();
-        Self { shared, seen: None, registry, availability: Availability::default(), complete: false, looked: None }
+    pub(super) fn new(shared: Arc<SharedRegistry>, presence: Arc<SharedPresence>, patience: i64) -> Self {
+        Self {
+            registry: shared.get(),
+            shared,
+            presence,
+            patience,
+            called: None,
+            seen: None,
+            availability: Availability::default(),
+            complete: false,
+            looked: None,
+        }
+    }
+
+    /// How many assignments the agent takes at once: what its definition says, else what its instances say.
+    pub(super) fn capacity(&self, agent: &Agent, now: Timestamp) -> Option<u32> {
+        agent.capacity().or_else(|| self.presence.get().capacity(agent.folded_name(), now, self.patience))
+    }
+
+    /// Looks who is gone, at most once a second; says whether others are than before.
+    fn call(&mut self, clock: &dyn Clock) -> bool {
+        if self.called.is_some_and(|at| clock.elapsed() < at + LOOK_AGAIN) {
+            return false;
+        }
+        self.called = Some(clock.elapsed());
+        let (presence, now) = (self.presence.get(), clock.now());
+        let gone =
+            self.registry.current().iter().filter(|agent| presence.is_gone(agent.folded_name(), now, self.patience));
+        self.availability.set_gone(gone.map(|agent| agent.topic_name().to_owned()))
     }
 
     /// Takes what changed; says whether anything did. A topic counts once it is in the producer's metadata: producing to
@@ -66,6 +98,7 @@ impl Directory {
             self.complete = false;
             self.looked = None;
         }
+        let changed = self.call(clock) || changed;
         if self.complete || self.looked.is_some_and(|at| clock.elapsed() < at + LOOK_AGAIN) {
             return changed;
         }
@@ -84,15 +117,12 @@ impl Directory {
             }
         }
         self.looked = Some(clock.elapsed());
-        let availability: Availability = topics.into_iter().collect();
-        let differs = !availability.same_topics(&self.availability);
-        self.availability = availability;
-        changed || differs
+        self.availability.set_topics(topics) || changed
     }
 
     /// The producer is another one: it knows no topic yet.
     pub(super) fn forget_topics(&mut self) {
-        self.availability = Availability::default();
+        self.availability.set_topics([]);
         self.complete = false;
         self.looked = None;
     }

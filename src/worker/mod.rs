@@ -12,6 +12,7 @@ mod encode;
 mod intake;
 pub mod mutant;
 mod ports;
+mod presence;
 mod ratio;
 mod run;
 mod settings;
@@ -24,6 +25,7 @@ pub use ports::{
     Apply, Clock, Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Returned, Runner, Stop, SystemClock,
     TakeOver, Witness,
 };
+pub use presence::{Presence, SharedPresence, Sign};
 pub use ratio::{DeadLetterRatio, Turn};
 pub use run::{Parts, StopSignal, Worker};
 pub use settings::{Settings, TopicLimits};

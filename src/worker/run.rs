@@ -15,7 +15,9 @@ use super::settings::{
     ADMIT_EVERY, BACK_OFF, BREATHER, CHECK_PARTITIONS_EVERY, HOUSEKEEPING, IDLE, LOOK_UP_PATIENCE, LOOK_UP_SLICE,
     PARKED_FOR, SMALL, Settings,
 };
-use super::{Clock, DeadLetterRatio, Log, Rebalance, Record, Returned, Runner, Stop, TakeOver, Turn, Witness};
+use super::{
+    Clock, DeadLetterRatio, Log, Rebalance, Record, Returned, Runner, SharedPresence, Stop, TakeOver, Turn, Witness,
+};
 use crate::contract::{Codec, ContractNames};
 use crate::partition::{Arrival, INPUTS, Partition, Restorer, What};
 use crate::selection::{Agent, Schemas};
@@ -66,6 +68,7 @@ pub struct Parts {
     pub codec: Arc<Codec>,
     pub names: Arc<ContractNames>,
     pub registry: Arc<SharedRegistry>,
+    pub presence: Arc<SharedPresence>,
     pub metrics: Arc<Metrics>,
     pub health: Health,
     pub stop: Arc<StopSignal>,
@@ -126,7 +129,7 @@ impl<L, R> std::fmt::Debug for Worker<L, R> {
 impl<L: Log, R: Runner> Worker<L, R> {
     #[must_use]
     pub fn new(log: L, runner: R, lookups: Box<dyn Lookups>, clock: Box<dyn Clock>, parts: Parts) -> Self {
-        let Parts { settings, codec, names, registry, metrics, health, stop } = parts;
+        let Parts { settings, codec, names, registry, presence, metrics, health, stop } = parts;
         let inputs: [Arc<str>; INPUTS] = INPUT_TOPICS.map(|name| format!("{}.{name}", settings.prefix).into());
         let (now, schemas) = (clock.elapsed(), Arc::<Schemas>::default());
         Self {
@@ -135,7 +138,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             clock,
             witness: None,
             encoder: Encoder::new(codec, &settings, inputs),
-            directory: Directory::new(registry),
+            directory: Directory::new(registry, presence, settings.heartbeat_timeout),
             partitions: BTreeMap::new(),
             restored: BTreeMap::new(),
             parked: BTreeMap::new(),
@@ -469,9 +472,15 @@ impl<L: Log, R: Runner> Worker<L, R> {
     /// How many assignments more each agent of limited capacity takes from this worker: its share, rounded up, less what
     /// it has. The little that rounding lets through waits in the agent's topic.
     fn capacity_left(&self) -> Vec<(Arc<Agent>, i64)> {
+        let now = self.clock.now();
         let (held, all) = (self.partitions.len().max(1), usize::try_from(self.settings.partitions).unwrap_or(1).max(1));
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        let limited = self.directory.registry.current().iter().filter_map(|agent| Some((agent, agent.capacity()?)));
+        let limited = self
+            .directory
+            .registry
+            .current()
+            .iter()
+            .filter_map(|agent| Some((agent, self.directory.capacity(agent, now)?)));
         let left = limited.map(|(agent, capacity)| {
             let share = (capacity as usize * held).div_ceil(all).max(1);
             let in_flight: usize = self.partitions.values().map(|part| part.in_flight(agent.name())).sum();

@@ -14,6 +14,8 @@ pub struct Settings {
     pub payload_bytes: usize,
     /// Share of dead letters among the inputs of a minute beyond which it is said.
     pub dead_letter_ratio: f64,
+    /// After so many milliseconds of silence an agent that sends heartbeats gets no new work.
+    pub heartbeat_timeout: i64,
     pub rules: Rules,
     pub policy: Policy,
     pub window: Window,

@@ -50,7 +50,7 @@ fn office() -> &'static Office {
         let scratch = Scratch::new("engine");
         let mut strict = capable("Strict", "be strict");
         strict["output"]["contract"] =
-            json!({ "type": "object", "required": ["by"], "properties": { "by": { "type": "string" } } }.to_string());
+            json!(r#"{"type":"object","required":["by"],"properties":{"by":{"type":"string"}}}"#);
         let mut once = capable("Once", "act once");
         once["idempotent"] = json!(false);
         let mut asked = capable("Asked For", "act with leave");

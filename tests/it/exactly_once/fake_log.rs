@@ -39,7 +39,7 @@ fn one_script_has_the_same_outcomes_on_the_fake_log_and_on_kafka() {
         tasks: tasks.clone(),
         state: state.clone(),
     });
-    let inputs = ["tasks", "agent-status"].map(|name| hand.scratch.topic(name));
+    let inputs = ["tasks", "agent-status", "task-commands"].map(|name| hand.scratch.topic(name));
     let broker = Rc::new(RefCell::new(Broker::new(inputs, &state, 2, 6_000, 10_000, 1_000_000)));
     let host: Rc<dyn Host> = Rc::new(Quiet::default());
     let fake = play(&Stage {

@@ -1,0 +1,69 @@
+//! Follows the heartbeats: who shows signs of life, and how much each takes at once.
+
+use super::{Base, agents};
+use crate::contract::{RawRecord, Undecided};
+use crate::kafka::tail::{Next, Tailed};
+use crate::worker::{Clock as _, SharedPresence, Sign, SystemClock};
+use crate::workflow::Timestamp;
+use anyhow::Context;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Follows the topic until told to stop. Whoever cannot be read says nothing; nothing waits for this table.
+///
+/// # Errors
+/// If the topic cannot be read.
+pub(super) async fn follow(base: &Base, presence: Arc<SharedPresence>) -> anyhow::Result<()> {
+    let (kafka, codec, stop) = (base.config.kafka.clone(), Arc::clone(&base.codec), base.root.clone());
+    let (wake, registry) = (Arc::clone(&base.wake), base.registry.clone());
+    let runtime = tokio::runtime::Handle::current();
+    let reading = tokio::task::spawn_blocking(move || {
+        let topic = format!("{}.heartbeats", kafka.prefix);
+        let Some(mut tail) = agents::open(&kafka, &topic, &stop)? else { return Ok(()) };
+        let (clock, mut is_live) = (SystemClock::default(), false);
+        while !stop.is_cancelled() {
+            match tail.next(Duration::from_millis(200)) {
+                Ok(Next::Record(record)) => {
+                    let heartbeat = loop {
+                        match codec.decode_heartbeat(&raw(&record)) {
+                            Ok(heartbeat) => break Some(heartbeat),
+                            Err(Undecided::NeedsSchema(id)) => match runtime.block_on(registry.schema(id)) {
+                                Ok(Some(schema)) => codec.cache().insert(id, schema),
+                                Ok(None) => codec.cache().insert_missing(id),
+                                // The next sign of life will do as well.
+                                Err(_) => break None,
+                            },
+                            Err(Undecided::Refused(refusal)) => {
+                                tracing::debug!(%refusal, "a heartbeat that says nothing");
+                                break None;
+                            }
+                        }
+                    };
+                    let Some(heartbeat) = heartbeat else { continue };
+                    let at = Timestamp(record.timestamp.unwrap_or(heartbeat.time));
+                    let sign = Sign { at, capacity: u32::try_from(heartbeat.capacity).unwrap_or(0) };
+                    let received = is_live.then(|| clock.now());
+                    presence.take(&heartbeat.agent_name, &heartbeat.instance, sign, received);
+                    wake();
+                }
+                Ok(Next::End) => is_live = true,
+                Ok(Next::Idle) => {}
+                Err(fault) => return Err(anyhow::Error::from(fault)),
+            }
+        }
+        Ok(())
+    });
+    reading.await.context("the reader panicked")?
+}
+
+fn raw(record: &Tailed) -> RawRecord<'_> {
+    RawRecord {
+        topic: &record.topic,
+        partition: record.partition,
+        offset: record.offset,
+        timestamp_ms: record.timestamp.unwrap_or(0),
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+        arrived: None,
+    }
+}
