@@ -20,7 +20,7 @@ pub(super) struct Hand {
 impl Hand {
     pub(super) fn new(name: &str, partitions: i32) -> Self {
         let scratch = Scratch::new(name);
-        for topic in ["tasks", "agent-status"] {
+        for topic in ["tasks", "agent-status", "task-commands"] {
             scratch.create(topic, partitions, &[]);
         }
         let state = scratch.create("task-state", partitions, &[]);
