@@ -47,8 +47,9 @@ fn key(name: &str) -> String {
 }
 
 /// The topics of all agents' assignments.
-pub(crate) fn topics() -> impl Iterator<Item = String> {
-    AGENTS.iter().map(|(name, ..)| format!("{PREFIX}.assignments.{}", key(name)))
+pub(crate) fn topics() -> &'static [String] {
+    static TOPICS: OnceLock<Vec<String>> = OnceLock::new();
+    TOPICS.get_or_init(|| AGENTS.iter().map(|(name, ..)| format!("{PREFIX}.assignments.{}", key(name))).collect())
 }
 
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
@@ -69,7 +70,7 @@ pub(crate) fn register_anew(world: &World) {
 
 #[derive(Debug, Default)]
 pub(crate) struct Agents {
-    positions: BTreeMap<(String, usize), i64>,
+    positions: BTreeMap<(&'static str, usize), i64>,
     /// Reports on their way, by when they are sent.
     sending: Vec<(i64, Outgoing, String)>,
 }
@@ -104,10 +105,10 @@ fn read(world: &World) -> Vec<Assignment> {
     let mut found = Vec::new();
     let broker = world.broker.borrow();
     for topic in topics() {
-        let Some(there) = broker.topics.get(&topic) else { continue };
+        let Some(there) = broker.topics.get(topic) else { continue };
         for (number, log) in there.partitions.iter().enumerate() {
             let mut agents = world.agents.borrow_mut();
-            let position = agents.positions.entry((topic.clone(), number)).or_default();
+            let position = agents.positions.entry((topic, number)).or_default();
             for kept in log.committed(*position) {
                 let value = kept.value.as_deref().unwrap_or_default();
                 found.push(world.codec.decode(value).expect("an assignment is what its schema says"));

@@ -109,9 +109,9 @@ impl World {
             loud,
         });
         agents::register_all(&world);
-        for name in agents::topics().collect::<Vec<_>>() {
+        for name in agents::topics() {
             if world.dice.percent(90) {
-                world.create(&name);
+                world.create(name);
             } else {
                 world.occurred("topic late");
             }
@@ -139,7 +139,7 @@ impl World {
         self.calm.set(true);
         processes::set_clocks(self);
         agents::register_all(self);
-        agents::topics().for_each(|name| self.create(&name));
+        agents::topics().iter().for_each(|name| self.create(name));
         let since = self.wall();
         while !self.is_at_rest() {
             self.step();
@@ -238,8 +238,7 @@ impl World {
                 self.occurred("state compacted");
             }
             2 => {
-                let late: Vec<String> = agents::topics().collect();
-                self.create(&late[self.dice.pick(late.len())]);
+                self.create(self.dice.one::<String>(agents::topics()));
             }
             3..=12 if self.storm > 0 => processes::trouble(self),
             _ => return false,

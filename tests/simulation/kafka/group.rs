@@ -70,6 +70,13 @@ impl Group {
         }
     }
 
+    /// A sign of life, without an answer.
+    pub(super) fn beat(&mut self, name: &str, id: u64, now: i64) {
+        if let Some(member) = self.members.get_mut(name).filter(|member| member.id == id) {
+            member.heard = now;
+        }
+    }
+
     pub(super) fn hear(&mut self, name: &str, id: u64, now: i64) -> Heard {
         match self.members.get_mut(name) {
             None => Heard::Unknown,

@@ -67,8 +67,25 @@ impl FakeLog {
         }
     }
 
-    fn slot_taken(&self) -> Stop {
-        Stop::SlotTaken { slot: self.name.clone(), detail: "another joined under this name".to_owned() }
+    /// Another is in the group under this name. A ghost gives no sign of life and is gone after its session; then this one
+    /// joins again.
+    fn rejoin(&mut self) -> Result<(), Stop> {
+        let deadline = self.host.now() + 2 * self.broker.borrow().session + 1_000;
+        while self.broker.borrow().group.has(&self.name) {
+            if self.host.now() >= deadline {
+                let (slot, detail) = (self.name.clone(), "another joined under this name".to_owned());
+                return Err(Stop::SlotTaken { slot, detail });
+            }
+            self.host.pass(self.process, UNDECIDED);
+        }
+        self.host.occurred("ghost gone");
+        let now = self.host.now();
+        self.seat.member.set(Some(self.broker.borrow_mut().group.join(&self.name, now)));
+        self.seat.captured.set(None);
+        self.told = None;
+        self.changes.clear();
+        self.changes.push_back(Rebalance::Revoked { lost: true });
+        Ok(())
     }
 
     /// Hears what the group decided.
@@ -77,7 +94,7 @@ impl FakeLog {
         let now = self.host.now();
         let heard = self.broker.borrow_mut().group.hear(&self.name, member, now);
         match heard {
-            Heard::Fenced => return Err(self.slot_taken()),
+            Heard::Fenced => return self.rejoin(),
             Heard::Unknown => {
                 self.host.occurred("membership lost");
                 self.seat.member.set(None);

@@ -24,7 +24,7 @@ impl Seat {
     /// What the client's own thread does while the process runs.
     pub(crate) fn sign_of_life(&self, broker: &RefCell<Broker>, now: i64) {
         if let Some(member) = self.member.get() {
-            broker.borrow_mut().group.hear(&self.name, member, now);
+            broker.borrow_mut().group.beat(&self.name, member, now);
         }
     }
 
