@@ -5,14 +5,12 @@
  *     const agent = new Agent<string>(definition, (work) => ({ words: work.input.split(/\s+/).length }));
  *     await agent.run(); // until SIGTERM or SIGINT
  *
- * What the handler returns is the output; what it throws (`Transient`, `Declined` …) says what went wrong.
- * No work is lost: an offset is committed only when the brokers have the report. An agent killed in between gets the
- * assignment again with the same `work.effectKey`: side effects go under that key. Brokers and registry may be away at
- * any time: the agent says so, waits and goes on. What computes for seconds without awaiting goes into a worker thread,
- * for the group's heartbeats. `TestAgent` runs a handler without Kafka.
+ * What the handler returns is the output; what it throws (`Transient`, `Declined` …) says what went wrong. No work is
+ * lost: an offset is committed only when the brokers have the report. An agent killed in between gets the assignment
+ * again with the same `work.effectKey`: side effects go under that key. Brokers and registry may be away at any time:
+ * the agent says so, waits and goes on. What computes for seconds without awaiting goes into a worker thread, for the
+ * group's heartbeats. `TestAgent` runs a handler without Kafka.
  */
-import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
@@ -49,8 +47,6 @@ export interface Options {
 }
 type Settings = BaseOptions & GroupOptions & { groupId: string };
 type Incoming = KafkaRecord & { topic: string; partition: number; offset: bigint };
-type Taken = { partition: number; offset: bigint; settled: boolean };
-type Known = { abort: AbortController; report: Promise<Report | null> };
 
 /** The work failed, in the way its class says. `code` is the agent's own; `retryAfter` is in seconds. */
 export class Failure extends Error {
@@ -74,11 +70,10 @@ export class Work<I = unknown> {
   readonly input: I; // text where the agent's input format is text/* (the default), else the JSON's value
   readonly context: { stepId: string; agentName: string; output: unknown }[]; // earlier steps
   readonly deadline: Date | undefined; // an answer after it changes nothing
-  /** @internal */ readonly abort = new AbortController();
+  readonly abort = new AbortController();
   readonly signal: AbortSignal = this.abort.signal; // aborted when nobody waits any more; nothing is reported then
   #usage: Usage | undefined;
-  /** @internal */
-  constructor(readonly assignment: Assignment, text: boolean, readonly say: (word: Report) => void,
+  /** @internal */ constructor(readonly assignment: Assignment, text: boolean, readonly say: (word: Report) => void,
     readonly traceparent?: string) {
     ({ objective: this.objective, effectKey: this.effectKey } = assignment);
     this.input = (text ? assignment.input ?? null : parsed(assignment.input)) as I;
@@ -95,53 +90,48 @@ export class Work<I = unknown> {
     const sum = (key: keyof Usage) => (this.#usage?.[key] ?? 0) + (more[key] ?? 0);
     this.#usage = { inputTokens: sum("inputTokens"), outputTokens: sum("outputTokens"), costMicros: sum("costMicros") };
   }
-  /** @internal */
-  report(status: string, said: Partial<Report>): Report {
-    const { taskId, assignmentId, agentName } = this.assignment, ends = status !== "PROGRESS";
-    return { taskId, assignmentId, agentName, status, ...said, ...(ends && this.#usage && { usage: this.#usage }) };
+  /** @internal */ report(status: string, said: Partial<Report> = {}): Report {
+    const { taskId, assignmentId, agentName } = this.assignment;
+    return { taskId, assignmentId, agentName, status, ...said, ...(this.#usage && { usage: this.#usage }) };
   }
 }
 
-/** Does the work, at once or later: returns the output, or throws what went wrong. */
-export type Handler<I> = (work: Work<I>) => unknown;
-/** An agent: its definition (an object, or a JSON file's path or URL) and the handler that does the work. */
+/** An agent: its definition and the handler, which does the work, at once or later: it returns the output or throws. */
 export class Agent<I = unknown> {
-  readonly definition: Definition; readonly topicName: string;
-  /** @internal */ readonly format: { text: boolean; json: boolean };
+  readonly topicName: string; readonly format: { text: boolean; json: boolean }; // of input and output
   readonly #set: Required<Options>; readonly #client: Settings;
   readonly #producer: Producer<string, string, string, string>; readonly #schemas = new Map<number, avro.Type>();
   readonly #stop = new AbortController(); readonly #over = new AbortController(); // told to stop; has stopped
-  readonly #jobs = new Set<Promise<void>>(); readonly #known = new Map<string, Known>(); // the oldest first
-  #taken = new Set<Taken>(); // in order, what is not committed yet of what the group has given last
-  constructor(definition: Definition | string | URL, readonly handler: Handler<I>, options: Options = {}) {
+  readonly #jobs = new Set<Promise<void>>(); // under way
+  readonly #known = new Map<string, { abort: AbortController; report: Promise<Report | null> }>(); // the oldest first
+  #taken = new Set<{ partition: number; offset: bigint; settled: boolean }>(); // of what is ours, and not committed
+  constructor(readonly definition: Definition, readonly handler: (work: Work<I>) => unknown, options: Options = {}) {
     const { BOOTSTRAP, REGISTRY, PREFIX, CLIENT } = process.env;
-    const file = definition instanceof URL || typeof definition === "string";
-    const its = this.definition = file ? JSON.parse(readFileSync(definition, "utf8")) : definition;
-    const format = (side: any) => String(side?.format ?? "text/plain").toLowerCase();
-    this.format = { text: format(its.input).startsWith("text/"), json: format(its.output) === "application/json" };
-    this.topicName = topicName(its);
-    this.#set = { bootstrap: BOOTSTRAP ?? "localhost:9092", registry: REGISTRY ?? "http://localhost:8081",
-      prefix: PREFIX ?? "baton", client: JSON.parse(CLIENT ?? "{}"), concurrency: 1, register: true, grace: 30,
-      log: console.error, ...options };
-    const { bootstrap, client, concurrency, prefix } = this.#set;
+    this.topicName = topicName(definition);
+    const format = (side: any) => String(side?.format ?? "text/plain").toLowerCase(), { input, output } = definition;
+    this.format = { text: format(input).startsWith("text/"), json: format(output) === "application/json" };
+    const { bootstrap, client, concurrency, prefix } = this.#set = { bootstrap: BOOTSTRAP ?? "localhost:9092",
+      registry: REGISTRY ?? "http://localhost:8081", prefix: PREFIX ?? "baton", client: JSON.parse(CLIENT ?? "{}"),
+      concurrency: 1, register: true, grace: 30, log: console.error, ...options };
     if (!(concurrency >= 1)) throw new RangeError(`concurrency is ${concurrency}: at least 1 is needed`);
     // Tries are repeated here: the client's own would join the group anew and then commit what it has lost.
     this.#client = { clientId: `${hostname()}-${process.pid}`, sessionTimeout: 10_000, rebalanceTimeout: 20_000,
       heartbeatInterval: 2_000, protocols: ["range", "roundrobin"].map((name) => ({ name, version: 0 })), ...client,
       bootstrapBrokers: bootstrap.split(","), groupId: `${prefix}.agent.${this.topicName}`, retries: 0 };
-    this.#producer = new Producer({ ...this.#client, serializers: stringSerializers, partitioner: compatibilityPartitioner });
+    this.#producer = new Producer({ ...this.#client, partitioner: compatibilityPartitioner, // as Kafka's own in Java
+      serializers: stringSerializers });
   }
   /** As SIGTERM: take nothing more, finish what is in hand, report, commit, leave; then `run` returns. */
   stop(): void { this.#stop.abort(); }
   /** Registers the agent and works until told to stop. */
   async run(): Promise<void> {
-    const stop = () => this.stop(), drained = this.#drained(), beats = setInterval(() => this.#beat(), BEAT_MS);
+    const stop = () => this.stop(), drained = this.#drained(), beats = setInterval(() => void this.#beat(), BEAT_MS);
     process.once("SIGTERM", stop).once("SIGINT", stop); // a second one ends the process at once
-    const register = () => this.#send("agents", this.topicName, this.definition);
     if (this.#set.register)
-      await this.#until("it is not registered (`baton apply` makes the topic)", register, this.#stop.signal);
+      await this.#until("not registered (`baton apply` makes the topic)",
+        () => this.#send("agents", this.topicName, this.definition), this.#stop.signal);
     void this.#until("withdrawals are not heard for now", () => this.#listen());
-    await this.#until("it is not in the group (a worker makes the topic for a sound definition: `baton agents list`)",
+    await this.#until("not in the group (a worker makes the topic of a sound definition: `baton agents list`)",
       () => this.#belong(drained));
     await Promise.race([this.#beat(), sleep(RETRY_MS, null, { ref: false })]);
     process.off("SIGTERM", stop).off("SIGINT", stop);
@@ -154,11 +144,10 @@ export class Agent<I = unknown> {
       try { return await attempt(); } catch (error) {
         if (!end.aborted && said !== (said = told(error))) this.#set.log(`${what}: ${said}`);
       }
-    return undefined;
   }
   /** Resolves after the word to stop, when all in hand is finished or the grace is over. */
   async #drained(): Promise<void> {
-    if (!this.#stop.signal.aborted) await once(this.#stop.signal, "abort");
+    while (!this.#stop.signal.aborted) await pause(this.#stop.signal, BEAT_MS);
     void this.#beat();
     await Promise.race([Promise.all(this.#jobs), sleep(this.#set.grace * 1_000, null, { ref: false })]);
     if (this.#jobs.size) this.#set.log(`${this.#jobs.size} not finished in ${this.#set.grace} s: delivered again`);
@@ -176,18 +165,12 @@ export class Agent<I = unknown> {
   }
   /** One membership of the group, until `drained`; it fails once it is lost. */
   async #belong(drained: Promise<void>): Promise<void> {
-    const member = new Consumer(this.#client), left = new AbortController(), commit = () => this.#commit(member);
+    const member = new Consumer(this.#client);
     member.topics.track(`${this.#set.prefix}.assignments.${this.topicName}`);
     const lost = new Promise<never>((_, lose) => member.on("error", lose)
       .on("consumer:heartbeat:error", ({ error }) => lose(error)) // it looks for no other coordinator
-      .on("consumer:group:join", () => { if (!left.signal.aborted) this.#read(member).catch(lose); }));
-    const commits = async () => {
-      for (; !left.signal.aborted; await pause(left.signal, POLL_MS))
-        await this.#until("a commit waits", commit, left.signal);
-    };
-    try { await Promise.race([lost, drained, commits(), member.joinGroup({}).then(() => drained)]); } finally {
-      left.abort();
-      await Promise.race([commit(), sleep(RETRY_MS, null, { ref: false })]).catch(() => {});
+      .on("consumer:group:join", () => this.#read(member).catch(lose)));
+    try { await Promise.race([lost, drained, member.joinGroup({}).then(() => drained)]); } finally {
       this.#taken = new Set();
       await closed(member);
     }
@@ -195,9 +178,8 @@ export class Agent<I = unknown> {
   /** Works on what the group has given, from what is committed on, until it gives anew. What is in hand then is
    * finished, and may be delivered again. */
   async #read(member: Consumer): Promise<void> {
-    const taken = this.#taken = new Set<Taken>();
+    const taken = this.#taken = new Set(), stop = this.#stop.signal, current = () => this.#taken === taken;
     const { topic, partitions } = member.assignments?.[0] ?? { topic: "", partitions: [] };
-    const current = () => this.#taken === taken && !this.#stop.signal.aborted;
     this.#set.log(`${this.#client.groupId} works on partitions [${partitions}]`);
     void this.#beat();
     if (!partitions.length) return;
@@ -205,12 +187,18 @@ export class Agent<I = unknown> {
     const committed = (await member.listCommittedOffsets({ topics: [{ topic, partitions }] })).get(topic);
     const later = (a = -1n, b = -1n) => a > b ? a : b; // what was committed may be deleted by now
     const from = new Map(partitions.map((it) => [it, later(first?.[it], committed?.[it])]));
-    for await (const record of records(this.#client, topic, current, from)) {
-      while (current() && (this.#jobs.size >= this.#set.concurrency || taken.size >= HELD))
-        await Promise.race([...this.#jobs, pause(this.#stop.signal, POLL_MS)]);
-      if (!current()) return;
-      const it: Taken = { partition: record.partition, offset: record.offset, settled: false };
-      const job = this.#serve(record).then((settled) => { it.settled = settled; this.#jobs.delete(job); });
+    let commits: Promise<unknown> = Promise.resolve(); // one after the other
+    for await (const record of records(this.#client, topic, () => current() && !stop.aborted, from)) {
+      while (current() && !stop.aborted && (this.#jobs.size >= this.#set.concurrency || taken.size >= HELD))
+        await Promise.race([...this.#jobs, pause(stop, POLL_MS)]);
+      if (!current() || stop.aborted) return;
+      const it = { partition: record.partition, offset: record.offset, settled: false };
+      const job: Promise<void> = this.#serve(record).then(async (settled) => {
+        it.settled = settled;
+        const commit = async () => { if (current()) await this.#commit(member); };
+        await (commits = commits.then(() => this.#until("a commit waits", commit)));
+        this.#jobs.delete(job);
+      });
       taken.add(it);
       this.#jobs.add(job);
     }
@@ -220,12 +208,12 @@ export class Agent<I = unknown> {
     const taken = this.#taken, open = new Set<number>(), due = new Map<number, bigint>();
     for (const { partition, offset, settled } of taken)
       if (!settled) open.add(partition); else if (!open.has(partition)) due.set(partition, offset + 1n);
-    const its = { topic: member.topics.current[0]!, leaderEpoch: -1 };
-    const offsets = [...due].map(([partition, offset]) => ({ ...its, partition, offset }));
+    const topic = member.topics.current[0]!;
+    const offsets = [...due].map(([partition, offset]) => ({ topic, partition, offset, leaderEpoch: -1 }));
     if (due.size) await member.commit({ offsets });
     for (const it of taken) if (it.offset < (due.get(it.partition) ?? 0n)) taken.delete(it);
   }
-  /** One delivery, from its bytes to its delivered report; whether its offset may be committed. Never fails. */
+  /** One delivery, from its bytes to its delivered report; whether its offset may be committed. */
   async #serve(record: Incoming): Promise<boolean> {
     const assignment = await this.#decode<Assignment>(record), over = this.#over.signal;
     if (!assignment) return !over.aborted;
@@ -244,12 +232,12 @@ export class Agent<I = unknown> {
     }));
     return sent ?? !over.aborted;
   }
-  /** @internal The report that ends the work, for a second delivery the first one's; null if withdrawn. */
+  /** The report that ends the work, for a second delivery the first one's; null if withdrawn. */
   answer(work: Work<I>): Promise<Report | null> {
     const id = work.assignment.assignmentId;
     return (this.#known.get(id) ?? this.#remember(id, work.abort, this.#report(work))).report;
   }
-  #remember(id: string, abort = new AbortController(), report = Promise.resolve<Report | null>(null)): Known {
+  #remember(id: string, abort = new AbortController(), report = Promise.resolve<Report | null>(null)) {
     if (this.#known.set(id, { abort, report }).size > KEPT) this.#known.delete(this.#known.keys().next().value!);
     return { abort, report };
   }
@@ -257,7 +245,7 @@ export class Agent<I = unknown> {
   async #report(work: Work<I>): Promise<Report | null> {
     let report: Report;
     try {
-      work.say(work.report("ACCEPTED", {}));
+      work.say(work.report("ACCEPTED"));
       const output = await this.handler(work), text = json(output);
       // In a report a string stands for itself as text, so where the output is JSON it is a string of JSON.
       report = work.report("SUCCEEDED", { output: this.format.json && typeof output === "string" ? text : output });
@@ -271,15 +259,15 @@ export class Agent<I = unknown> {
   }
   async #beat(): Promise<void> {
     const { agentName, version = "1.0.0" } = this.definition, inFlight = this.#jobs.size;
-    const capacity = this.#stop.signal.aborted ? 0 : this.#set.concurrency;
-    await this.#send("heartbeats", agentName, { agentName, version, inFlight, capacity }).catch(() => {});
+    const beat = { agentName, version, inFlight, capacity: this.#stop.signal.aborted ? 0 : this.#set.concurrency };
+    await this.#send("heartbeats", agentName, beat).catch(() => {});
   }
   /** What the record says; null if it can never be read, or all was over before the registry answered. */
   async #decode<T>({ topic, partition, offset, value }: Incoming): Promise<T | null> {
     try {
       if (value?.[0] !== 0) throw new Error("it is not in the registry's wire format");
-      const id = value.readInt32BE(1), ask = () => this.#ask(id);
-      const type = this.#schemas.get(id) ?? await this.#until("a record waits for its schema", ask);
+      const id = value.readInt32BE(1);
+      const type = await this.#until("a record waits for its schema", () => this.#schema(id));
       if (!type) throw new Error(`the registry has no schema ${id}`);
       return type.fromBuffer(value.subarray(5)) as T;
     } catch (error) {
@@ -287,13 +275,14 @@ export class Agent<I = unknown> {
       return null;
     }
   }
-  async #ask(id: number): Promise<avro.Type | null> {
-    const url = new URL(`${this.#set.registry.replace(/\/$/, "")}/schemas/ids/${id}`), { username, password } = url;
-    const basic = Buffer.from(decodeURIComponent(`${username}:${password}`)).toString("base64");
+  async #schema(id: number): Promise<avro.Type | undefined> {
+    const known = this.#schemas.get(id), url = new URL(`${this.#set.registry.replace(/\/$/, "")}/schemas/ids/${id}`);
+    if (known) return known;
+    const user = Buffer.from(decodeURIComponent(`${url.username}:${url.password}`)).toString("base64");
+    const headers = url.username ? { authorization: `Basic ${user}` } : undefined;
     url.username = url.password = "";
-    const headers = username ? { authorization: `Basic ${basic}` } : {};
-    const answer = await fetch(url, { headers, signal: AbortSignal.timeout(10_000) });
-    if (answer.status === 404) return null;
+    const answer = await fetch(url, { ...(headers && { headers }), signal: AbortSignal.timeout(10_000) });
+    if (answer.status === 404) return undefined;
     if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
     const type = avro.Type.forSchema(JSON.parse((await answer.json() as { schema: string }).schema));
     this.#schemas.set(id, type);
@@ -301,25 +290,23 @@ export class Agent<I = unknown> {
   }
 }
 
-/** The records of a topic while they are wanted: from these offsets on, by partition, else from now on. In no group, and
- * without those of aborted transactions: of these the client's own streams show some, where a producer aborts twice in
- * what one answer holds, or an abort is not in it. */
-async function* records(settings: Settings, topic: string, wanted: () => boolean, from?: Map<number, bigint>):
-  AsyncGenerator<Incoming> {
+/** The records of a topic while they are wanted: from these offsets on, by partition, else from now on. In no group,
+ * and without those of aborted transactions: the client's own streams show some, where a producer aborts twice in what
+ * one answer holds, or an abort is not in it. */
+async function* records(settings: Settings, topic: string, wanted: () => boolean, from?: Map<number, bigint>) {
   const client = new Consumer(settings);
   try {
     const next = from ?? new Map((await client.listOffsets({ topics: [topic] })).get(topic)!.entries());
     while (wanted()) {
       const { partitions } = (await client.metadata({ topics: [topic] })).topics.get(topic)!;
-      const leaders = await client.connectToBrokers([...next.keys()].map((partition) => partitions[partition]!.leader));
+      const leaders = await client.connectToBrokers([...next.keys()].map((it) => partitions[it]!.leader));
       const answers = await Promise.all([...leaders].map(([leader, connection]) => {
-        const its = [...next].filter(([partition]) => partitions[partition]!.leader === leader);
-        const asked = its.map(([partition, fetchOffset]) =>
+        const asked = [...next].filter(([it]) => partitions[it]!.leader === leader).map(([partition, fetchOffset]) =>
           ({ partition, fetchOffset, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: BYTES }));
         return fetchV12.api.async(connection, POLL_MS, 1, 10 * BYTES, FetchIsolationLevels.READ_COMMITTED, 0, -1,
           [{ topicId: topic, partitions: asked }], [], ""); // up to this version a fetch goes by the topic's name
       }));
-      for (const answer of answers.flatMap(({ responses }) => responses.flatMap((topic) => topic.partitions))) {
+      for (const answer of answers.flatMap(({ responses }) => responses.flatMap((it) => it.partitions))) {
         const { partitionIndex: partition, abortedTransactions: aborted, records: batches = [] } = answer;
         for (const { producerId, firstOffset, lastOffsetDelta, attributes, records } of batches) {
           const start = next.get(partition)!;
@@ -359,10 +346,11 @@ function json(output: unknown): string {
 function failed(work: Work, error: unknown): Report {
   const message = told(error), { name = "Error" } = Object(error);
   if (error instanceof Declined || error instanceof InputRequired) return work.report(error.status, { message });
-  const other = name === "TimeoutError" ? Timeout : Transient;
-  const { errorClass, more: { code, retryAfter } } = error instanceof Failure ? error : new other("", { code: `${name}` });
-  const wait = retryAfter === undefined ? {} : { retryAfterMs: Math.round(retryAfter * 1_000) };
-  return work.report("FAILED", { error: { class: errorClass, message, ...(code && { code }), ...wait } });
+  const Other = name === "TimeoutError" ? Timeout : Transient;
+  const { errorClass, more } = error instanceof Failure ? error : new Other("", { code: String(name) });
+  const retryAfterMs = Math.round((more.retryAfter ?? 0) * 1_000);
+  return work.report("FAILED", { error: { class: errorClass, message, ...(more.code && { code: more.code }),
+    ...(retryAfterMs && { retryAfterMs }) } });
 }
 /** The agent's topic name and key: `Word Counter` is `word-counter`, from major 2 on `word-counter.v2`. */
 export function topicName({ agentName, version = "1.0.0" }: Definition): string {
@@ -377,18 +365,18 @@ function parsed(text: string | null | undefined): unknown {
   try { return JSON.parse(text ?? "null"); } catch { return text; }
 }
 
-/** What an agent answered, as `TestAgent` gives it. WITHDRAWN: nothing, as its work was withdrawn. */
+/** The report, and the words of progress before it. */
 export type Answered = Partial<Report> & { status: string; progressed: [share: number, message: string][] };
 /** Runs an agent's handler without Kafka, by the code that serves assignments:
  * `assert.deepEqual((await new TestAgent(agent).run("one two")).output, { words: 2 })`. */
 export class TestAgent<I = unknown> {
   #number = 0;
   constructor(readonly agent: Agent<I>) {}
-  /** One assignment. `withdrawAfter: n`: withdrawn after the n-th word of progress, 0 = once it is accepted. The other
-   * fields are the assignment's, such as `attempt`; the same `assignmentId` again: delivered twice. */
-  async run(input: unknown = null, more: { withdrawAfter?: number; [field: string]: unknown } = {}): Promise<Answered> {
+  /** One assignment, and what ends it; WITHDRAWN: nothing. `withdrawAfter: n`: it is withdrawn after the n-th word of
+   * progress, 0 = once accepted. Other fields are the assignment's; the same `assignmentId` again: delivered twice. */
+  async run(input: unknown = "", more: Partial<Assignment> & { withdrawAfter?: number } = {}): Promise<Answered> {
     const { withdrawAfter, ...fields } = more, { definition: { agentName }, format } = this.agent;
-    const text = input === null || format.text && typeof input === "string" ? input : JSON.stringify(input);
+    const text = format.text && typeof input === "string" ? input : JSON.stringify(input);
     const progressed: Answered["progressed"] = [];
     const work: Work<I> = new Work<I>({ taskId: "test", assignmentId: `test~${++this.#number}`, stepId: "1", attempt: 1,
       agentName, effectKey: "test~1", objective: "a test", input: text, ...fields }, format.text, (word) => {
