@@ -227,8 +227,8 @@ export class Agent<I = unknown> {
     const report = late ? null : await this.answer(work);
     await Promise.race([said, sleep(RETRY_MS, null, { ref: false })]);
     const sent = report && await this.#until(`the report on ${id} waits`, () => send(report).catch((error) => {
-      if (!/too.large/i.test(told(error))) throw error;
-      return send(failed(work, new Permanent(`the report: ${told(error)}`, { code: "too_large" })));
+      if (!error.findBy?.("apiId", "MESSAGE_TOO_LARGE")) throw error;
+      return send(failed(work, new Permanent("the report is larger than a record may be", { code: "too_large" })));
     }));
     return sent ?? !over.aborted;
   }
