@@ -11,7 +11,7 @@ import collections, json, os, re, signal, socket, sys, threading, time
 from concurrent.futures import Future
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Callable
 import httpx
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -21,9 +21,8 @@ KEPT, HELD = 1_000, 10_000  # answers and withdrawals remembered; offsets that w
 RETRY_S, ASK_S, POLL_S = 1.0, 3.0, 0.1  # between two tries; for a broker's answer; between two looks at what is done
 AWAY, NO_SCHEMA = (KafkaException, BufferError, httpx.HTTPError, json.JSONDecodeError), 40403  # may be mended; never
 Record = dict[str, Any]  # fields as in docs/agents.md; in assignments times are datetimes, input and outputs text
-
 class Failure(Exception):
-    "The work failed, as its class says; `code` is the agent's own, `retry_after` in seconds."; error_class = "TRANSIENT"
+    "The work failed as its class says; `code` is the agent's own, `retry_after` in seconds."; error_class = "TRANSIENT"
     def __init__(self, message: str = "", *, code: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code, self.retry_after = code, retry_after
@@ -34,8 +33,8 @@ class InvalidOutput(Failure): "What was produced is not what was asked for."; er
 class Contract(Failure): "The input breaks the agent's contract."; error_class = "CONTRACT"
 class Auth(Failure): "The agent's credentials were refused."; error_class = "AUTH"
 class Permanent(Failure): "No further try will help."; error_class = "PERMANENT"
-class Declined(Exception): "Not mine, give it to another agent; the message says why."
-class InputRequired(Exception): "A person must answer; the message says what."
+class Declined(Exception): "Not mine, give it to another agent; the message says why."; status = "DECLINED"
+class InputRequired(Exception): "A person must answer; the message says what."; status = "INPUT_REQUIRED"
 class Withdrawn(Exception): "Nobody waits for the work any more; the message says why."
 
 class Work:
@@ -54,7 +53,7 @@ class Work:
     def progress(self, share: float, message: str = "") -> None:
         """Says how far the work is (0 to 1): the wait for the next word begins anew. `Withdrawn` if nobody waits."""
         if self.withdrawn.is_set(): raise Withdrawn(self.reason)
-        self._say(self._report("PROGRESS", progress=min(max(float(share), 0.0), 1.0), message=message))
+        self._say(self._report("PROGRESS", progress=min(1.0, max(0.0, share)), message=message))
     def used(self, *, input_tokens: int = 0, output_tokens: int = 0, cost_micros: int = 0) -> None:
         """Adds to what the work has cost, money in millionths of the currency; reported however the work ends."""
         self._usage.update(inputTokens=input_tokens, outputTokens=output_tokens, costMicros=cost_micros)
@@ -72,13 +71,12 @@ class Agent:
     prefix: of topics and groups; default PREFIX, else baton. client: more settings of librdkafka; default CLIENT, as
     JSON. register: False where `baton agents register` does it. heartbeat: seconds between signs of life, 0 = none.
     grace: seconds for what is in hand when told to stop. log: takes its lines; default standard error."""
-    def __init__(self, definition: Mapping[str, Any] | str | Path, handler: Callable[[Work], Any], *,
-                 concurrency: int = 1, bootstrap: str | None = None, registry: str | None = None,
-                 prefix: str | None = None, client: Mapping[str, Any] | None = None, register: bool = True,
-                 heartbeat: float = 10, grace: float = 30,
+    def __init__(self, definition: Record | str | Path, handler: Callable[[Work], Any], *, concurrency: int = 1,
+                 bootstrap: str | None = None, registry: str | None = None, prefix: str | None = None,
+                 client: Record | None = None, register: bool = True, heartbeat: float = 10, grace: float = 30,
                  log: Callable[[str], object] = lambda line: print(line, file=sys.stderr, flush=True)) -> None:
         if concurrency < 1: raise ValueError(f"concurrency is {concurrency}: at least 1 is needed")
-        given = definition if isinstance(definition, Mapping) else json.loads(Path(definition).read_text("utf-8"))
+        given = definition if isinstance(definition, dict) else json.loads(Path(definition).read_text("utf-8"))
         self.definition, self.handler, self.topic_name, env = given, handler, topic_name(given), os.environ
         formats = [str((given.get(it) or {}).get("format", "text/plain")).lower() for it in ("input", "output")]
         self._text, self._json = formats[0].startswith("text/"), formats[1] == "application/json"
@@ -96,7 +94,7 @@ class Agent:
         self._avro = AvroDeserializer(SchemaRegistryClient({"url": url, "timeout": 10, "max.retries": 0}))
         self._concurrency, self._register, self._heartbeat, self._grace = concurrency, register, heartbeat, grace
         self._answers, self._withdrawn = dict[str, "Future[Record | None]"](), dict[str, str]()  # oldest first
-        self._working, self._jobs, self._said = dict[str, Work](), set[Message](), set[str]()
+        self._working, self._jobs, self._said = dict[str, Work](), set[Callable[[], None]](), set[str]()
         self._held: dict[int, dict[int, bool]] = {}  # by partition the offsets in hand, and if each is settled
         self._log, self._lock, self._ended, self._over = log, threading.Lock(), threading.Event(), threading.Event()
         self._beat_at, self._leave_at = 0.0, 0.0  # when the next sign of life is due; when to leave, 0 = nobody said so
@@ -109,14 +107,13 @@ class Agent:
         signals = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
         before = {it: signal.signal(it, told) or signal.SIG_DFL for it in signals}
         self._producer, consumer = Producer(self._client), Consumer(self._group)
-        stopping = lambda: self._leave_at > 0
         there = lambda topic, remedy: self._until(f"waiting for {topic} (if it is missing, {remedy})",
-                                                  lambda: _partitions(consumer, topic), stopping)
+                                                  lambda: _partitions(consumer, topic), early=True)
         register = lambda: self._send("agents", self.topic_name, self.definition).result()
         threading.Thread(target=self._deliver, daemon=True).start()
         try:
             if self._register and there(f"{self._prefix}.agents", "`baton apply` or `baton dev` creates it"):
-                self._until("the definition waits", register, stopping)
+                self._until("the definition waits", register, early=True)
             if there(self._topic, "a worker makes it for a sound definition: `baton agents list`"):
                 threading.Thread(target=self._listen, daemon=True).start()
                 consumer.subscribe([self._topic], on_assign=self._given, on_revoke=self._taken)
@@ -124,7 +121,8 @@ class Agent:
         finally:
             self._over.set()
             for work in list(self._working.values()): work._withdraw("the agent has stopped")
-            consumer.close()
+            closing = threading.Thread(target=consumer.close, daemon=True)  # which waits for brokers that are away
+            closing.start(); closing.join(ASK_S)
             self._producer.flush(ASK_S)
             self._producer.purge()
             for number, handler in before.items(): signal.signal(number, handler)
@@ -132,22 +130,20 @@ class Agent:
         while not self._over.is_set(): self._producer.poll(POLL_S)
     def _work(self, consumer: Consumer) -> None:
         """Polls and hands out what comes, until told to stop and all in hand is finished, or the grace is over."""
-        paused = False
         while not self._leave_at or self._jobs and time.monotonic() < self._leave_at:
             self._ended.clear()
             self._store(consumer)
             if time.monotonic() >= self._beat_at: self._beat()
             full = len(self._jobs) >= self._concurrency or any(len(held) > HELD for held in self._held.values())
             if not full and not self._leave_at:
-                if paused: consumer.resume(consumer.assignment())
-                paused, message = False, consumer.poll(POLL_S)
+                consumer.resume(consumer.assignment())
+                message = consumer.poll(POLL_S)
             elif self._ended.wait(POLL_S): continue  # a pause throws away what was fetched: not for short work
             else:
                 consumer.pause(consumer.assignment())
-                paused, message = True, consumer.poll(0)
+                message = consumer.poll(0)
             if message: self._take(message)
         if self._jobs: self._log(f"{len(self._jobs)} not finished in {self._grace} s: delivered again")
-        self._store(consumer)
         self._beat()
     def _take(self, message: Message) -> None:
         if error := message.error():
@@ -157,10 +153,10 @@ class Agent:
         def job() -> None:
             try: held[offset] = self._serve(message)
             finally:
-                self._jobs.discard(message)
+                self._jobs.discard(job)
                 self._ended.set()
         held[offset] = False
-        self._jobs.add(message)
+        self._jobs.add(job)
         threading.Thread(target=job, daemon=True).start()  # the grace is its bound, not the end of the interpreter
     def _store(self, consumer: Consumer) -> None:
         """Stores for the group the offsets up to which everything is settled."""
@@ -177,11 +173,11 @@ class Agent:
     def _listen(self) -> None:
         """Follows the withdrawals from now on: all of them, in no group."""
         topic, reader = f"{self._prefix}.cancellations", Consumer({**self._group, "enable.auto.commit": False})
-        found = self._until("withdrawals are not heard", lambda: _partitions(reader, topic), self._over.is_set)
+        found = self._until("withdrawals are not heard", lambda: _partitions(reader, topic))
         reader.assign([TopicPartition(topic, it, OFFSET_END) for it in found or ()])
         while not self._over.is_set():
             message = reader.poll(POLL_S)
-            if message and message.error(): self._say(f"withdrawals are not heard: {message.error().str()}")
+            if message and (error := message.error()): self._say(f"withdrawals are not heard: {error.str()}")
             elif message and (it := self._decode(message, lambda it: (it["assignmentId"], it["reason"]))):
                 with self._lock: work = self._working.get(_keep(self._withdrawn, *it))
                 if work: work._withdraw(it[1])
@@ -194,15 +190,13 @@ class Agent:
         if late := work and work.deadline and work.deadline < datetime.now(timezone.utc):
             self._log(f"{work._ids['assignmentId']} is passed over: its deadline was {work.deadline}")
         report = self._answer(work) if work and not late else None
-        while report and not self._over.is_set():
-            if not (error := say(report).exception()):
-                self._said.clear()
-                return True
+        while report and (error := say(report).exception()) and not self._over.is_set():
             if "output" in report and error.args[0] == KafkaError.MSG_SIZE_TOO_LARGE:
                 report = _failed(work, Permanent(_told(error), code="too_large"))
             else:
                 self._say(f"the report on {report['assignmentId']} waits: {_told(error)}")
                 self._over.wait(RETRY_S)
+        if report: self._said.clear()
         return not self._over.is_set()
     def _answer(self, work: Work) -> Record | None:
         """The report that ends the work, for a second delivery the first one's; None if withdrawn."""
@@ -225,7 +219,7 @@ class Agent:
             return _failed(work, InvalidOutput(f"the output has no form in JSON: {error}"))
         # In a report a string stands for itself as text, so where the output is JSON it is a string of JSON.
         return work._report("SUCCEEDED", output=text if self._json and isinstance(output, str) else output)
-    def _send(self, topic: str, key: str, record: Mapping[str, Any], trace: str | None = None) -> Future[None]:
+    def _send(self, topic: str, key: str, record: Record, trace: str | None = None) -> Future[None]:
         """Gives the producer a record; the future is done when the brokers have it."""
         done, more = Future[None](), {"instance": self._instance, "time": int(time.time() * 1_000)}
         told = lambda error, _: done.set_exception(KafkaException(error)) if error else done.set_result(None)
@@ -236,18 +230,17 @@ class Agent:
         return done
     def _beat(self) -> None:
         self._beat_at, name = time.monotonic() + (self._heartbeat or float("inf")), self.definition["agentName"]
-        beat = {"agentName": name, "version": self.definition.get("version", "1.0.0"), "inFlight": len(self._jobs)}
-        beat["capacity"] = 0 if self._leave_at else self._concurrency
-        if self._heartbeat: self._send("heartbeats", name, beat)
+        if self._heartbeat: self._send("heartbeats", name, {
+            "agentName": name, "version": self.definition.get("version", "1.0.0"), "inFlight": len(self._jobs),
+            "capacity": 0 if self._leave_at else self._concurrency})
     def _decode(self, message: Message, read: Callable[[Record], Any]) -> Any:
         """What is read of the record; None if it can never be read, or all was over before the registry answered."""
-        decoded = lambda: read(self._avro(message.value()))
-        try: return self._until("a record waits for its schema", decoded, self._over.is_set)
+        try: return self._until("a record waits for its schema", lambda: read(self._avro(message.value())))
         except Exception as error:
             self._log(f"{message.topic()}/{message.partition()}/{message.offset()} is passed over: {_told(error)}")
-    def _until(self, what: str, attempt: Callable[[], Any], ended: Callable[[], bool]) -> Any:
-        """Tries for as long as it may be mended, and says why it is not done; None once all is over."""
-        while not ended():
+    def _until(self, what: str, attempt: Callable[[], Any], early: bool = False) -> Any:
+        """Tries while it may be mended, and says what is in the way. None: it is over, or `early` about to be."""
+        while not self._over.is_set() and not (early and self._leave_at):
             try: return attempt()
             except Exception as error:
                 if not isinstance(error, AWAY) and getattr(error, "error_code", NO_SCHEMA) == NO_SCHEMA: raise
@@ -255,27 +248,25 @@ class Agent:
             time.sleep(RETRY_S)
     def _say(self, line: str) -> None:
         """Says what is in the way: each new reason once, whatever its numbers, until a report gets through again."""
-        if (reason := re.sub(r"\d+", "0", line)) not in self._said: self._log(line)
+        if (reason := re.sub(r"\(.*\)|\S*\d\S*", "", line)) not in self._said: self._log(line)
         self._said.add(reason)
-
 def _partitions(client: Consumer, topic: str) -> list[int]:
     found = client.list_topics(topic, ASK_S).topics[topic]
     if found.error: raise KafkaException(found.error)
     return list(found.partitions)
 def _failed(work: Work, error: BaseException) -> Record:
-    if isinstance(error, Declined): return work._report("DECLINED", message=_told(error))
-    if isinstance(error, InputRequired): return work._report("INPUT_REQUIRED", message=_told(error))
-    told = error if isinstance(error, Failure) else (Timeout if isinstance(error, TimeoutError) else Transient)(
-        code=type(error).__name__)
-    wait = None if told.retry_after is None else round(told.retry_after * 1_000)
-    return work._report("FAILED", error={"class": told.error_class, "code": told.code, "message": _told(error),
-                                         "retryAfterMs": wait})
-def _told(error: BaseException) -> str:
+    if isinstance(error, (Declined, InputRequired)): return work._report(error.status, message=_told(error))
+    other = Timeout if isinstance(error, TimeoutError) else Transient
+    told = error if isinstance(error, Failure) else other(code=type(error).__name__)
+    wait = None if told.retry_after is None else round(min(1e9, max(0, told.retry_after)) * 1_000)
+    said = {"class": told.error_class, "code": told.code, "message": _told(error), "retryAfterMs": wait}
+    return work._report("FAILED", error=said)
+def _told(error: BaseException, causes: int = 5) -> str:
     """What went wrong, with its causes, in no more than a report can hold."""
     first = error.args[0] if error.args else None
     text = first.str() if isinstance(first, KafkaError) else str(error) or type(error).__name__
-    return (f"{text}: {_told(error.__cause__)}" if error.__cause__ else text)[:4_000]
-def topic_name(definition: Mapping[str, Any]) -> str:
+    return (f"{text}: {_told(error.__cause__, causes - 1)}" if error.__cause__ and causes else text)[:4_000]
+def topic_name(definition: Record) -> str:
     """The agent's topic name and key: `Word Counter` is `word-counter`, from major 2 on `word-counter.v2`."""
     name, version = str(definition.get("agentName") or "").strip(), str(definition.get("version", "1.0.0"))
     if not re.fullmatch(r"(?i)(?!(none|done|unknown|end|finish|.*\.(dlq|v[0-9]+))$)[a-z0-9_ .-]{1,64}", name, re.A):

@@ -6,8 +6,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from baton_agent import (
-    Agent, Auth, Contract, Declined, InputRequired, InvalidOutput, Permanent, RateLimited, TestAgent, Timeout, Transient,
-    Withdrawn, topic_name,
+    Agent, Auth, Contract, Declined, InputRequired, InvalidOutput, Permanent, RateLimited, TestAgent, Timeout,
+    Transient, Withdrawn, topic_name,
 )
 
 TEXT = {"agentName": "Word Counter", "description": "Counts words."}
@@ -55,13 +55,14 @@ class Handlers(unittest.TestCase):
             (Auth("key", code="expired"), "AUTH", "key", "expired", None),
             (Permanent("never"), "PERMANENT", "never", None, None),
             (caused, "TRANSIENT", "off: 'by one'", "ValueError", None),
+            (RateLimited("odd", retry_after=float("nan")), "RATE_LIMITED", "odd", None, 0),
             (ZeroDivisionError(), "TRANSIENT", "ZeroDivisionError", "ZeroDivisionError", None),
             (SystemExit(3), "TRANSIENT", "3", "SystemExit", None),
         ]:
             with self.subTest(error=error):
                 report = double(raising(error)).run()
-                self.assertEqual(report["status"], "FAILED")
-                self.assertEqual(report["error"], {"class": kind, "message": message, "code": code, "retryAfterMs": wait})
+                told = {"class": kind, "message": message, "code": code, "retryAfterMs": wait}
+                self.assertEqual((report["status"], report["error"]), ("FAILED", told))
         declined = double(raising(Declined("not on Mondays"))).run()
         self.assertEqual((declined["status"], declined["message"]), ("DECLINED", "not on Mondays"))
         self.assertEqual(double(raising(InputRequired("which one?"))).run()["status"], "INPUT_REQUIRED")
@@ -78,11 +79,12 @@ class Handlers(unittest.TestCase):
         def handler(work):
             work.progress(0.5, "half")
             work.progress(7)
+            work.progress(float("nan"))
             work.used(input_tokens=3, cost_micros=7)
             work.used(input_tokens=1, output_tokens=2)
             raise Permanent("no")
         report = double(handler).run()
-        self.assertEqual(report["progressed"], [(0.5, "half"), (1.0, "")])
+        self.assertEqual(report["progressed"], [(0.5, "half"), (1.0, ""), (0.0, "")])
         self.assertEqual(report["usage"], {"inputTokens": 4, "outputTokens": 2, "costMicros": 7})
 
     def test_withdrawn_work_hears_of_it_and_is_not_reported(self):
