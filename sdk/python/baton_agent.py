@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any, Callable
 import httpx
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.schema_registry import SchemaRegistryClient
-from confluent_kafka.schema_registry.avro import AvroDeserializer
-
+from confluent_kafka.schema_registry import SchemaRegistryClient, avro
 KEPT, HELD = 1_000, 10_000  # answers and withdrawals remembered; offsets that wait for an earlier one's end
-RETRY_S, ASK_S, POLL_S = 1.0, 3.0, 0.1  # between two tries; for a broker's answer; between two looks at what is done
+RETRY_S, ASK_S, POLL_S = 1.0, 3.0, 0.1  # between two tries; for a broker's answer; for a record
 AWAY, NO_SCHEMA = (KafkaException, BufferError, httpx.HTTPError, json.JSONDecodeError), 40403  # may be mended; never
 Record = dict[str, Any]  # fields as in docs/agents.md; in assignments times are datetimes, input and outputs text
 class Failure(Exception):
@@ -87,17 +85,18 @@ class Agent:
                         "bootstrap.servers": bootstrap or env.get("BOOTSTRAP", "localhost:9092"),
                         "error_cb": lambda error: self._say(f"Kafka: {error.str()}")}
         # The client commits what is stored: soon, before it gives a partition back, and at the end.
-        self._group = {"session.timeout.ms": 10_000, "heartbeat.interval.ms": 2_000, **self._client, "group.id": group,
-                       "isolation.level": "read_committed", "auto.offset.reset": "earliest",
-                       "enable.auto.commit": True, "auto.commit.interval.ms": 200, "enable.auto.offset.store": False}
+        self._group = {"session.timeout.ms": 10_000, **self._client, "group.id": group, "enable.auto.commit": True,
+                       "enable.auto.offset.store": False, "auto.commit.interval.ms": 200,
+                       "auto.offset.reset": "earliest", "isolation.level": "read_committed"}
         url = registry or env.get("REGISTRY", "http://localhost:8081")
-        self._avro = AvroDeserializer(SchemaRegistryClient({"url": url, "timeout": 10, "max.retries": 0}))
+        self._avro = avro.AvroDeserializer(SchemaRegistryClient({"url": url, "timeout": 10, "max.retries": 0}))
         self._concurrency, self._register, self._heartbeat, self._grace = concurrency, register, heartbeat, grace
         self._answers, self._withdrawn = dict[str, "Future[Record | None]"](), dict[str, str]()  # oldest first
         self._working, self._jobs, self._said = dict[str, Work](), set[Callable[[], None]](), set[str]()
         self._held: dict[int, dict[int, bool]] = {}  # by partition the offsets in hand, and if each is settled
-        self._log, self._lock, self._ended, self._over = log, threading.Lock(), threading.Event(), threading.Event()
-        self._beat_at, self._leave_at = 0.0, 0.0  # when the next sign of life is due; when to leave, 0 = nobody said so
+        self._log, self._lock, self._free = log, threading.Lock(), threading.Semaphore(concurrency)
+        self._ended, self._over = threading.Event(), threading.Event()  # some work has, all has
+        self._beat_at, self._leave_at, self._paused = 0.0, 0.0, False  # when the next is due; 0 = not told to leave
     def stop(self) -> None:
         """As SIGTERM: take nothing more, finish what is in hand, report, commit, leave; then `run` returns."""
         self._leave_at, self._beat_at = self._leave_at or time.monotonic() + self._grace, 0.0  # signals take no locks
@@ -134,24 +133,26 @@ class Agent:
             self._ended.clear()
             self._store(consumer)
             if time.monotonic() >= self._beat_at: self._beat()
-            full = len(self._jobs) >= self._concurrency or any(len(held) > HELD for held in self._held.values())
-            if not full and not self._leave_at:
-                consumer.resume(consumer.assignment())
-                message = consumer.poll(POLL_S)
-            elif self._ended.wait(POLL_S): continue  # a pause throws away what was fetched: not for short work
-            else:
+            full = len(self._jobs) >= 2 * self._concurrency or any(len(held) > HELD for held in self._held.values())
+            if full or self._leave_at:
+                if self._ended.wait(RETRY_S): continue  # reading again after a pause takes up to a second
                 consumer.pause(consumer.assignment())
-                message = consumer.poll(0)
+                self._paused, message = True, consumer.poll(0)
+            else:
+                if self._paused: consumer.resume(consumer.assignment())
+                self._paused, message = False, consumer.poll(POLL_S)
             if message: self._take(message)
         if self._jobs: self._log(f"{len(self._jobs)} not finished in {self._grace} s: delivered again")
         self._beat()
     def _take(self, message: Message) -> None:
-        if error := message.error():
-            if error.fatal(): raise KafkaException(error)
-            return self._say(f"Kafka: {error.str()}")
-        held, offset = self._held[message.partition() or 0], message.offset() or 0  # both are there if no error is
+        if (error := message.error()) and error.fatal(): raise KafkaException(error)
+        if error: return self._say(f"Kafka: {error.str()}")
+        partition, offset = message.partition() or 0, message.offset() or 0  # both are there if no error is
+        held = self._held[partition]
         def job() -> None:
-            try: held[offset] = self._serve(message)
+            try:
+                with self._free:  # what is not begun by the end, or is another's by now, is not begun
+                    held[offset] = not self._leave_at and self._held.get(partition) is held and self._serve(message)
             finally:
                 self._jobs.discard(job)
                 self._ended.set()
@@ -206,8 +207,7 @@ class Agent:
             if id in self._withdrawn: work._withdraw(self._withdrawn[id])
         if first: return first.result()
         report = None if work.withdrawn.is_set() else self._done(work)
-        del self._working[id]
-        mine.set_result(None if work.withdrawn.is_set() else report)
+        mine.set_result(None if self._working.pop(id).withdrawn.is_set() else report)
         return mine.result()
     def _done(self, work: Work) -> Record:
         """Runs the handler. Whatever it does, there is a report."""
@@ -230,9 +230,9 @@ class Agent:
         return done
     def _beat(self) -> None:
         self._beat_at, name = time.monotonic() + (self._heartbeat or float("inf")), self.definition["agentName"]
-        if self._heartbeat: self._send("heartbeats", name, {
-            "agentName": name, "version": self.definition.get("version", "1.0.0"), "inFlight": len(self._jobs),
-            "capacity": 0 if self._leave_at else self._concurrency})
+        load = {"inFlight": min(len(self._jobs), self._concurrency), "capacity": self._concurrency * (not self._leave_at)}
+        beat = {"agentName": name, "version": self.definition.get("version", "1.0.0"), **load}
+        if self._heartbeat: self._send("heartbeats", name, beat)
     def _decode(self, message: Message, read: Callable[[Record], Any]) -> Any:
         """What is read of the record; None if it can never be read, or all was over before the registry answered."""
         try: return self._until("a record waits for its schema", lambda: read(self._avro(message.value())))
