@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Callable
 import httpx
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.schema_registry import SchemaRegistryClient, avro
+from confluent_kafka.schema_registry import SchemaRegistryClient, SchemaRegistryError, avro
+from confluent_kafka.serialization import SerializationError
 KEPT, HELD = 1_000, 10_000  # answers and withdrawals remembered; offsets that wait for an earlier one's end
 RETRY_S, ASK_S, POLL_S = 1.0, 3.0, 0.1  # between two tries; for a broker's answer; for a record
-AWAY, NO_SCHEMA = (KafkaException, BufferError, httpx.HTTPError, json.JSONDecodeError), 40403  # may be mended; never
+AWAY, NO_SCHEMA = (KafkaException, BufferError, SchemaRegistryError, httpx.HTTPError, json.JSONDecodeError), 40403
+JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 Record = dict[str, Any]  # fields as in docs/agents.md; in assignments times are datetimes, input and outputs text
 class Failure(Exception):
     "The work failed as its class says; `code` is the agent's own, `retry_after` in seconds."; error_class = "TRANSIENT"
@@ -54,7 +56,7 @@ class Work:
         self._say(self._report("PROGRESS", progress=min(1.0, max(0.0, share)), message=message))
     def used(self, *, input_tokens: int = 0, output_tokens: int = 0, cost_micros: int = 0) -> None:
         """Adds to what the work has cost, money in millionths of the currency; reported however the work ends."""
-        self._usage.update(inputTokens=input_tokens, outputTokens=output_tokens, costMicros=cost_micros)
+        self._usage.update(inputTokens=int(input_tokens), outputTokens=int(output_tokens), costMicros=int(cost_micros))
     def _report(self, status: str, **said: Any) -> Record:
         usage = {"usage": self._usage} if self._usage and status != "PROGRESS" else {}
         return {**self._ids, "status": status, **said, **usage}
@@ -63,12 +65,11 @@ class Work:
         self.withdrawn.set()
 
 class Agent:
-    """An agent: its definition (a dict, or a JSON file's path) and the handler that does the work.
-    concurrency: assignments worked on at once. bootstrap: brokers, several with commas; default the environment's
-    BOOTSTRAP, else localhost:9092. registry: may hold user:password@; default REGISTRY, else http://localhost:8081.
-    prefix: of topics and groups; default PREFIX, else baton. client: more settings of librdkafka; default CLIENT, as
-    JSON. register: False where `baton agents register` does it. heartbeat: seconds between signs of life, 0 = none.
-    grace: seconds for what is in hand when told to stop. log: takes its lines; default standard error."""
+    """An agent. definition: a dict, or a JSON file's path. concurrency: assignments worked on at once. bootstrap: with
+    commas; default the environment's BOOTSTRAP, else localhost:9092. registry: may hold user:password@; default REGISTRY,
+    else http://localhost:8081. prefix: of topics and groups; default PREFIX, else baton. client: more for librdkafka;
+    default CLIENT, as JSON. register: False if `baton agents register` does it. heartbeat: seconds between signs of life,
+    0 = none. grace: seconds for what is in hand when told to stop. log: takes its lines; default standard error."""
     def __init__(self, definition: Record | str | Path, handler: Callable[[Work], Any], *, concurrency: int = 1,
                  bootstrap: str | None = None, registry: str | None = None, prefix: str | None = None,
                  client: Record | None = None, register: bool = True, heartbeat: float = 10, grace: float = 30,
@@ -103,8 +104,8 @@ class Agent:
     def run(self) -> None:
         """Registers the agent and works until told to stop. KafkaException: the client can never go on."""
         told = lambda *it: signal.default_int_handler(*it) if self._leave_at else self.stop()  # at the second: at once
-        signals = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
-        before = {it: signal.signal(it, told) or signal.SIG_DFL for it in signals}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT): signal.signal(number, told)
         self._producer, consumer = Producer(self._client), Consumer(self._group)
         there = lambda topic, remedy: self._until(f"waiting for {topic} (if it is missing, {remedy})",
                                                   lambda: _partitions(consumer, topic), early=True)
@@ -124,7 +125,6 @@ class Agent:
             closing.start(); closing.join(ASK_S)
             self._producer.flush(ASK_S)
             self._producer.purge()
-            for number, handler in before.items(): signal.signal(number, handler)
     def _deliver(self) -> None:
         while not self._over.is_set(): self._producer.poll(POLL_S)
     def _work(self, consumer: Consumer) -> None:
@@ -214,7 +214,7 @@ class Agent:
         work._say(work._report("ACCEPTED"))
         try: output = self.handler(work)
         except BaseException as error: return _failed(work, error)  # SystemExit too: it would end the thread alone
-        try: text = json.dumps(output, ensure_ascii=False, allow_nan=False).encode().decode()
+        try: text = JSON.encode(output).encode().decode()
         except (TypeError, ValueError, RecursionError) as error:
             return _failed(work, InvalidOutput(f"the output has no form in JSON: {error}"))
         # In a report a string stands for itself as text, so where the output is JSON it is a string of JSON.
@@ -223,15 +223,15 @@ class Agent:
         """Gives the producer a record; the future is done when the brokers have it."""
         done, more = Future[None](), {"instance": self._instance, "time": int(time.time() * 1_000)}
         told = lambda error, _: done.set_exception(KafkaException(error)) if error else done.set_result(None)
-        value = json.dumps({**record, **(more if topic != "agents" else {})}, ensure_ascii=False)
-        try: self._producer.produce(f"{self._prefix}.{topic}", value.encode("utf-8", "replace"), key, on_delivery=told,
-                                    headers={"traceparent": trace} if trace else {})
+        value = JSON.encode({**record, **(more if topic != "agents" else {})}).encode("utf-8", "replace")
+        headers = [("traceparent", trace)] if trace else []
+        try: self._producer.produce(f"{self._prefix}.{topic}", value, key, on_delivery=told, headers=headers)
         except (KafkaException, BufferError) as error: done.set_exception(error)
         return done
     def _beat(self) -> None:
         self._beat_at, name = time.monotonic() + (self._heartbeat or float("inf")), self.definition["agentName"]
-        load = {"inFlight": min(len(self._jobs), self._concurrency), "capacity": self._concurrency * (not self._leave_at)}
-        beat = {"agentName": name, "version": self.definition.get("version", "1.0.0"), **load}
+        it = {"inFlight": min(len(self._jobs), self._concurrency), "capacity": self._concurrency * (not self._leave_at)}
+        beat = {"agentName": name, "version": self.definition.get("version", "1.0.0"), **it}
         if self._heartbeat: self._send("heartbeats", name, beat)
     def _decode(self, message: Message, read: Callable[[Record], Any]) -> Any:
         """What is read of the record; None if it can never be read, or all was over before the registry answered."""
@@ -243,7 +243,8 @@ class Agent:
         while not self._over.is_set() and not (early and self._leave_at):
             try: return attempt()
             except Exception as error:
-                if not isinstance(error, AWAY) and getattr(error, "error_code", NO_SCHEMA) == NO_SCHEMA: raise
+                never = isinstance(error, SerializationError) or getattr(error, "error_code", 0) == NO_SCHEMA
+                if never or not isinstance(error, AWAY): raise  # another 404 than that is a wrong address
                 self._say(f"{what}: {_told(error)}")
             time.sleep(RETRY_S)
     def _say(self, line: str) -> None:
@@ -262,10 +263,10 @@ def _failed(work: Work, error: BaseException) -> Record:
     said = {"class": told.error_class, "code": told.code, "message": _told(error), "retryAfterMs": wait}
     return work._report("FAILED", error=said)
 def _told(error: BaseException, causes: int = 5) -> str:
-    """What went wrong, with its causes, in no more than a report can hold."""
     first = error.args[0] if error.args else None
     text = first.str() if isinstance(first, KafkaError) else str(error) or type(error).__name__
-    return (f"{text}: {_told(error.__cause__, causes - 1)}" if error.__cause__ and causes else text)[:4_000]
+    cause = _told(error.__cause__, causes - 1) if error.__cause__ and causes else ""
+    return (text if cause in text else f"{text}: {cause}")[:4_000]  # a report has to hold it
 def topic_name(definition: Record) -> str:
     """The agent's topic name and key: `Word Counter` is `word-counter`, from major 2 on `word-counter.v2`."""
     name, version = str(definition.get("agentName") or "").strip(), str(definition.get("version", "1.0.0"))
@@ -280,7 +281,6 @@ def _keep(kept: dict[str, Any], id: str, value: Any) -> str:
     while len(kept) >= KEPT: del kept[next(iter(kept))]
     kept[id] = value
     return id
-
 class TestAgent:
     """Runs an agent's handler without Kafka: `TestAgent(agent).run("one two")["output"] == {"words": 2}`."""
     __test__, _number = False, 0  # pytest has no test here
