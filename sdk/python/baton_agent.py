@@ -7,7 +7,7 @@ What the handler returns is the output; what it raises (`Transient`, `Declined` 
 thread, and polling goes on meanwhile. No work is lost: an offset is committed only when the brokers have the report.
 An agent killed in between gets the assignment again with the same `work.effect_key`: side effects go under that key.
 Brokers and registry may be away: the agent says so, waits and goes on. `TestAgent` is for unit tests."""
-import collections, json, os, re, signal, socket, sys, threading, time
+import collections, itertools, json, os, re, signal, socket, sys, threading, time
 from concurrent.futures import Future
 from datetime import datetime, timezone
 from pathlib import Path
@@ -58,7 +58,7 @@ class Work:
         """Adds to what the work has cost, money in millionths of the currency; reported however the work ends."""
         self._usage.update(inputTokens=int(input_tokens), outputTokens=int(output_tokens), costMicros=int(cost_micros))
     def _report(self, status: str, **said: Any) -> Record:
-        usage = {"usage": self._usage} if self._usage and status != "PROGRESS" else {}
+        usage = {"usage": dict(self._usage)} if self._usage and status != "PROGRESS" else {}
         return {**self._ids, "status": status, **said, **usage}
     def _withdraw(self, reason: str) -> None:
         self.reason = reason
@@ -66,10 +66,10 @@ class Work:
 
 class Agent:
     """An agent. definition: a dict, or a JSON file's path. concurrency: assignments worked on at once. bootstrap: with
-    commas; default the environment's BOOTSTRAP, else localhost:9092. registry: may hold user:password@; default REGISTRY,
-    else http://localhost:8081. prefix: of topics and groups; default PREFIX, else baton. client: more for librdkafka;
-    default CLIENT, as JSON. register: False if `baton agents register` does it. heartbeat: seconds between signs of life,
-    0 = none. grace: seconds for what is in hand when told to stop. log: takes its lines; default standard error."""
+    commas; else the environment's BOOTSTRAP, else localhost:9092. registry: may hold user:password@; else REGISTRY,
+    else http://localhost:8081. prefix: of topics and groups; else PREFIX, else baton. client: more for librdkafka; else
+    CLIENT, as JSON. register: False if `baton agents register` does it. heartbeat: seconds between signs of life, 0 =
+    none. grace: seconds for what is in hand when told to stop. log: takes its lines, else standard error does."""
     def __init__(self, definition: Record | str | Path, handler: Callable[[Work], Any], *, concurrency: int = 1,
                  bootstrap: str | None = None, registry: str | None = None, prefix: str | None = None,
                  client: Record | None = None, register: bool = True, heartbeat: float = 10, grace: float = 30,
@@ -283,14 +283,14 @@ def _keep(kept: dict[str, Any], id: str, value: Any) -> str:
     return id
 class TestAgent:
     """Runs an agent's handler without Kafka: `TestAgent(agent).run("one two")["output"] == {"words": 2}`."""
-    __test__, _number = False, 0  # pytest has no test here
+    __test__, _ids = False, itertools.count(1)  # pytest has no test here
     def __init__(self, agent: Agent) -> None: self.agent = agent
     def run(self, input: Any = None, *, withdraw_after: int | None = None, **fields: Any) -> Record:
         """The report on one assignment, and its progress as `progressed`. `withdraw_after`: withdrawn (its status then)
         after so many words of progress. `fields`: of the assignment; the same `assignmentId` again: delivered twice."""
-        self._number, plain = self._number + 1, input is None or isinstance(input, str) and self.agent._text
+        plain = input is None or isinstance(input, str) and self.agent._text
         progressed: list[tuple[float, str]] = []
-        assignment = {"taskId": "test", "assignmentId": f"test~{self._number}", "stepId": "1", "attempt": 1,
+        assignment = {"taskId": "test", "assignmentId": f"test~{next(self._ids)}", "stepId": "1", "attempt": 1,
                       "agentName": self.agent.definition["agentName"], "effectKey": "test~1", "objective": "a test",
                       "input": input if plain else json.dumps(input), **fields}
         def say(report: Record) -> None:

@@ -229,7 +229,7 @@ fn what_is_done_before_an_earlier_assignment_is_not_committed_and_what_cannot_be
 }
 
 #[test]
-fn an_agent_in_python_waits_for_the_registry_and_says_so_once() {
+fn an_agent_in_python_waits_for_the_registry_and_says_each_reason_once() {
     let bench = Bench::new("pysdk-away", "");
     let (registry, url) = Gate::before(&bench.scratch.stack.registry);
     registry.shut();
@@ -238,7 +238,12 @@ fn an_agent_in_python_waits_for_the_registry_and_says_so_once() {
     agent.says("a record waits for its schema");
     std::thread::sleep(Duration::from_secs(3)); // time for some more tries
     assert_eq!(agent.begun().len(), 0);
-    assert_eq!(agent.log().matches("a record waits for its schema").count(), 1, "{}", agent.log());
+    let log = agent.log();
+    let mut reasons: Vec<&str> = log.lines().filter(|line| line.starts_with("a record waits")).collect();
+    let said = reasons.len(); // a connection may be refused in two ways
+    reasons.sort_unstable();
+    reasons.dedup();
+    assert!(said == reasons.len() && said <= 2, "{log}");
     registry.open();
     for task in ["one", "two"] {
         assert_eq!(bench.completion(task)["outcome"], "SUCCEEDED");
