@@ -193,6 +193,7 @@ impl Loop {
             while let Some(done) = self.jobs.try_join_next() {
                 self.settle(done)?;
             }
+            self.dispatcher.setup.metrics.deliveries_in_hand.set(i64::try_from(self.jobs.len()).unwrap_or(i64::MAX));
             if self.reader.commit_failed() {
                 commit_again = Some(Instant::now() + COMMIT_AGAIN);
             }
