@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -99,7 +99,9 @@ struct Loop {
     dispatcher: Dispatcher,
     reader: GroupReader,
     runtime: Handle,
-    lanes: BTreeMap<Arc<str>, Arc<Lane>>,
+    /// By topic: also of agents that have no endpoint any more, while their records are in hand.
+    agents: BTreeMap<Arc<str>, watch::Sender<Option<Arc<Lane>>>>,
+    subscribed: BTreeSet<Arc<str>>,
     /// Topics found to be there.
     there: BTreeSet<Arc<str>>,
     load: BTreeMap<Arc<str>, Load>,
@@ -168,7 +170,8 @@ impl Dispatcher {
             dispatcher: self,
             reader,
             runtime: Handle::current(),
-            lanes: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            subscribed: BTreeSet::new(),
             there: BTreeSet::new(),
             load: BTreeMap::new(),
             held: BTreeSet::new(),
@@ -243,7 +246,7 @@ impl Loop {
     /// Takes over what the table says now.
     fn look(&mut self, agents: &selection::Registry) -> Result<(), DispatchError> {
         let setup = &self.dispatcher.setup;
-        let mut lanes = BTreeMap::new();
+        let mut wanted = BTreeSet::new();
         for agent in agents.current() {
             let Some(lane) = Lane::of(agent, &setup.config.dispatcher) else { continue };
             let topic: Arc<str> = assignment_topic(&setup.config.kafka.prefix, agent.topic_name()).into();
@@ -258,35 +261,45 @@ impl Loop {
                     }
                 }
             }
-            let lane = match self.lanes.get(&topic) {
-                Some(known) if known.is_same(&lane) => Arc::clone(known),
-                _ => {
-                    tracing::info!(agent = %lane.agent_name, endpoint = %lane.endpoint, at_once = lane.most, "delivering");
-                    Arc::new(lane)
-                }
-            };
-            lanes.insert(topic, lane);
+            let known = self.agents.entry(Arc::clone(&topic)).or_default();
+            if !known.borrow().as_ref().is_some_and(|known| known.is_same(&lane)) {
+                tracing::info!(agent = %lane.agent_name, endpoint = %lane.endpoint, at_once = lane.most, "delivering");
+                known.send_replace(Some(Arc::new(lane)));
+            }
+            wanted.insert(topic);
         }
-        if !lanes.keys().eq(self.lanes.keys()) {
-            self.reader.subscribe(lanes.keys().cloned().collect())?;
+        // What is in hand of the others waits until the group has taken their partitions away, or the endpoint is back.
+        self.agents.retain(|topic, agent| {
+            wanted.contains(topic) || {
+                agent.send_if_modified(|lane| lane.take().is_some());
+                agent.receiver_count() > 0
+            }
+        });
+        if wanted != self.subscribed {
+            self.reader.subscribe(wanted.clone())?;
+            self.subscribed = wanted;
         }
-        self.lanes = lanes;
         setup.health.ready("dispatcher");
         Ok(())
     }
 
     fn take(&mut self, record: crate::kafka::tail::Tailed) {
-        let Some((topic, lane)) = self.lanes.get_key_value(&*record.topic) else { return };
         let Some(ticket) = self.offsets.open(Place::new(&record.topic, record.partition), record.offset) else {
             return;
         };
-        let (topic, lane, desk) = (Arc::clone(topic), Arc::clone(lane), Arc::clone(&self.dispatcher.desk));
+        let topic: Arc<str> = match self.agents.get_key_value(&*record.topic) {
+            Some((topic, _)) => Arc::clone(topic),
+            None => record.topic.as_str().into(),
+        };
+        // One without an endpoint is not passed over: were it back at once, what came after would be committed.
+        let agent = self.agents.entry(Arc::clone(&topic)).or_default().subscribe();
+        let desk = Arc::clone(&self.dispatcher.desk);
         let bytes = record.value.as_ref().map_or(0, Vec::len);
         let load = self.load.entry(Arc::clone(&topic)).or_default();
         load.records += 1;
         load.bytes += bytes;
         let job = async move {
-            let delivered = desk.serve(record, &ticket, lane).await;
+            let delivered = desk.serve(record, &ticket, agent).await;
             Done { topic, bytes, ticket, delivered }
         };
         self.jobs.spawn_on(job, &self.runtime);
@@ -312,11 +325,11 @@ impl Loop {
         let settings = &self.dispatcher.setup.config.dispatcher;
         let (most, most_bytes) = (settings.max_waiting, settings.max_waiting_bytes);
         let bytes: usize = self.load.values().map(|load| load.bytes).sum();
-        let share = most_bytes / self.lanes.len().max(1);
+        let share = most_bytes / self.subscribed.len().max(1);
         // What waits for an earlier one of its partition to be settled is in hand too: a crash would repeat it.
         let unsettled = self.offsets.held_by_topic();
         let is_full = |topic: &Arc<str>, load: &Load, part: usize| {
-            let at_once = self.lanes.get(topic).map_or(0, |lane| lane.most);
+            let at_once = self.agents.get(topic).and_then(|agent| Some(agent.borrow().as_ref()?.most)).unwrap_or(0);
             load.records.max(unsettled.get(&**topic).copied().unwrap_or_default()) >= (most + at_once) / part
                 || (bytes >= most_bytes / part && load.bytes >= share / part)
         };
