@@ -77,9 +77,10 @@ impl Desk {
         Arc::new(Semaphore::new(TAKEN_OVER))
     }
 
-    /// One delivery.
+    /// One delivery. Polled once, it has its place in the agent's queue, and has done nothing else.
     pub(super) async fn serve(self: Arc<Self>, record: Tailed, ticket: &Ticket, mut agent: Whereabouts) -> Delivered {
         let Some(turn) = self.turn(&mut agent, ticket, None).await else { return Ok(false) };
+        tokio::task::yield_now().await;
         // Made only now, so that those that wait are small.
         Box::pin(self.deliver(record, ticket, agent, turn)).await
     }

@@ -22,6 +22,7 @@ use crate::selection;
 use crate::telemetry::{Health, Metrics};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -163,8 +164,9 @@ impl Dispatcher {
         let mut kafka = self.setup.config.kafka.clone();
         // Started again under its slot, it has its partitions at once; else others have them once its session is over.
         kafka.client.insert("group.instance.id".to_owned(), self.setup.slot.clone());
-        let session = self.setup.config.worker.session_timeout.as_millis().to_string();
-        kafka.client.insert("session.timeout.ms".to_owned(), session);
+        let session = self.setup.config.worker.session_timeout.as_millis();
+        kafka.client.insert("session.timeout.ms".to_owned(), session.to_string());
+        kafka.client.insert("heartbeat.interval.ms".to_owned(), (session / 3).to_string());
         let reader = GroupReader::new(&kafka, "dispatcher", &group, Sharing::CooperativeSticky)?;
         let work = Loop {
             dispatcher: self,
@@ -298,11 +300,17 @@ impl Loop {
         let load = self.load.entry(Arc::clone(&topic)).or_default();
         load.records += 1;
         load.bytes += bytes;
-        let job = async move {
+        let mut job = Box::pin(async move {
             let delivered = desk.serve(record, &ticket, agent).await;
             Done { topic, bytes, ticket, delivered }
-        };
-        self.jobs.spawn_on(job, &self.runtime);
+        });
+        // The runtime begins tasks in any order. Polled here first, records have their turns in theirs: were an early one
+        // late, no offset after it could be committed, and a crash would repeat all of those.
+        let _context = self.runtime.enter();
+        match job.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => drop(self.jobs.spawn_on(std::future::ready(done), &self.runtime)),
+            Poll::Pending => drop(self.jobs.spawn_on(job, &self.runtime)),
+        }
     }
 
     fn settle(&mut self, done: Result<Done, JoinError>) -> Result<(), DispatchError> {

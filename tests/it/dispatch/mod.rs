@@ -133,17 +133,21 @@ fn submit(scratch: &Scratch, tasks: &[(&str, &str)]) {
 
 /// The same with a text beside the id in the input.
 fn submit_with(scratch: &Scratch, tasks: &[(&str, &str)], text: &str) {
-    let topics: BTreeSet<String> = tasks
-        .iter()
-        .map(|(_, agent)| scratch.topic(&format!("assignments.{}", agent.to_lowercase().replace(' ', "-"))))
-        .collect();
+    await_topics(scratch, tasks.iter().map(|(_, agent)| *agent));
+    let sender = Sender::new(scratch.stack, Partitioner::Default);
+    sender.send_all(tasks.iter().map(|(id, agent)| task(scratch, id, agent, text)));
+}
+
+fn await_topics<'a>(scratch: &Scratch, agents: impl Iterator<Item = &'a str>) {
+    let topic = |agent: &str| scratch.topic(&format!("assignments.{}", agent.to_lowercase().replace(' ', "-")));
+    let topics: BTreeSet<String> = agents.map(topic).collect();
     Topic::open_all(scratch.stack, &Vec::from_iter(topics), SOON);
-    let topic = scratch.topic("tasks");
-    Sender::new(scratch.stack, Partitioner::Default).send_all(tasks.iter().map(|(id, agent)| {
-        let task =
-            json!({ "taskId": id, "objective": "do it", "agents": [agent], "input": { "id": id, "text": text } });
-        Send::to(&topic).key(id).header("traceparent", TRACE).json(&task)
-    }));
+}
+
+fn task(scratch: &Scratch, id: &str, agent: &str, text: &str) -> Send {
+    let input = json!({ "id": id, "text": text });
+    let task = json!({ "taskId": id, "objective": "do it", "agents": [agent], "input": input });
+    Send::to(&scratch.topic("tasks")).key(id).header("traceparent", TRACE).json(&task)
 }
 
 /// Waits until so many tasks have ended: each once, and well. No report was refused.
