@@ -12,12 +12,13 @@ use super::posted::PostedReports;
 use crate::agent::reports::Reporter;
 use crate::agent::withdrawals::{Listener, Withdrawals};
 use crate::config;
-use crate::contract::{Codec, Registry, assignment_topic};
+use crate::contract::{Codec, Registry, TRACEPARENT, assignment_topic};
 use crate::kafka::KafkaFault;
 use crate::kafka::admin::Admin;
 use crate::kafka::group::{GroupReader, Place, Read, Sharing};
 use crate::kafka::offsets::{Offsets, Ticket};
 use crate::kafka::produce::PlainProducer;
+use crate::kafka::tail::Tailed;
 use crate::selection;
 use crate::telemetry::{Health, Metrics};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,9 @@ const IDLE: Duration = Duration::from_millis(100);
 const BUSY: Duration = Duration::from_millis(10);
 /// Between two looks at the table of agents.
 const LOOK: Duration = Duration::from_millis(500);
+/// Between two commits: for each record there would be as many requests as records, and a crash repeats those that ended
+/// since the last one.
+const COMMIT: Duration = Duration::from_millis(25);
 /// Between two tries to commit.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 /// For the last commits' answers, before the group is left.
@@ -193,7 +197,7 @@ impl Dispatcher {
 impl Loop {
     fn run(mut self, agents: &dyn Fn() -> selection::Registry) -> Result<(), DispatchError> {
         let stop = self.dispatcher.setup.stop.clone();
-        let (mut end, mut commit_again, mut look_at) = (None, None, Instant::now());
+        let (mut end, mut commit_again, mut look_at, mut commit_at) = (None, None, Instant::now(), Instant::now());
         loop {
             while let Some(done) = self.jobs.try_join_next() {
                 self.settle(done)?;
@@ -206,9 +210,8 @@ impl Loop {
                 commit_again = None;
                 self.offsets.again();
             }
-            let due = self.offsets.due();
-            if !due.is_empty() {
-                self.reader.commit(&due);
+            if commit_at <= Instant::now() && self.commit() {
+                commit_at = Instant::now() + COMMIT;
             }
             let stopping = stop.is_cancelled();
             if stopping {
@@ -238,11 +241,21 @@ impl Loop {
         if !self.jobs.is_empty() {
             tracing::warn!(unfinished = self.jobs.len(), grace = ?GRACE, "given up; delivered again to who reads on");
         }
+        self.commit();
         drop(self.jobs);
         if !self.reader.finish_commits(COMMITTED) {
             tracing::warn!("the last offsets may not be committed; their assignments are then delivered again");
         }
         Ok(())
+    }
+
+    /// Whether there was anything to commit.
+    fn commit(&mut self) -> bool {
+        let due = self.offsets.due();
+        if !due.is_empty() {
+            self.reader.commit(&due);
+        }
+        !due.is_empty()
     }
 
     /// Takes over what the table says now.
@@ -285,7 +298,7 @@ impl Loop {
         Ok(())
     }
 
-    fn take(&mut self, record: crate::kafka::tail::Tailed) {
+    fn take(&mut self, mut record: Tailed) {
         let Some(ticket) = self.offsets.open(Place::new(&record.topic, record.partition), record.offset) else {
             return;
         };
@@ -296,6 +309,10 @@ impl Loop {
         // One without an endpoint is not passed over: were it back at once, what came after would be committed.
         let agent = self.agents.entry(Arc::clone(&topic)).or_default().subscribe();
         let desk = Arc::clone(&self.dispatcher.desk);
+        // Of what waits only that is kept which a delivery needs.
+        record.key = None;
+        record.headers.retain(|(name, _)| name == TRACEPARENT);
+        record.headers.shrink_to_fit();
         let bytes = record.value.as_ref().map_or(0, Vec::len);
         let load = self.load.entry(Arc::clone(&topic)).or_default();
         load.records += 1;
