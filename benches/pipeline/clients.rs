@@ -16,7 +16,7 @@ pub(crate) fn load(place: &Place, workload: Workload, schema: u32, from: usize, 
         let id = task_id(number);
         let (objective, input, contract) = workload.task(number);
         let value = avro::task(schema, &id, &objective, &input, &contract);
-        send(&producer, BaseRecord::to(&topic).key(&id).payload(&value));
+        send(&producer, BaseRecord::to(&topic).key(&id[..]).payload(&value[..]));
         if number % 1_000 == 0 {
             producer.poll(Duration::ZERO);
         }
@@ -63,7 +63,7 @@ pub(crate) fn probe(place: &Place, workload: Workload, schema: u32, from: usize,
             let (objective, input, contract) = workload.task(from + sent.len());
             let value = avro::task(schema, &id, &objective, &input, &contract);
             sent.insert(id.clone(), Instant::now());
-            send(&producer, BaseRecord::to(&topic).key(&id).payload(&value));
+            send(&producer, BaseRecord::to(&topic).key(&id[..]).payload(&value[..]));
             continue;
         }
         producer.poll(Duration::ZERO);

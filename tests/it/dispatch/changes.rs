@@ -63,7 +63,7 @@ fn without_its_endpoint_an_agent_reads_for_itself_and_what_is_under_way_is_repor
     house.until_asked("/old", 2);
     let under_way: BTreeSet<String> = house.by_task().into_keys().collect();
     assert_eq!(under_way.len(), 2);
-    let mut at_home = leaver.clone();
+    let mut at_home = leaver;
     at_home.as_object_mut().expect("it is an object").remove("endpoint");
     scratch.register_all(&[at_home]);
     // It reads everything, and leaves alone what it has been asked over HTTP.
