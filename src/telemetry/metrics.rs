@@ -71,6 +71,8 @@ pub struct Metrics {
     inputs: Family<Input, Counter>,
     sources: Family<Sourced, Counter>,
     deliveries: Family<Delivery, Counter>,
+    /// Assignments of agents with an endpoint that are read and not ended.
+    pub deliveries_in_hand: Gauge,
     dead_letters: Family<Reason, Counter>,
     decisions: Family<Decided, Counter>,
     completions: Family<Ended, Counter>,
@@ -150,6 +152,7 @@ impl Metrics {
             inputs: Family::default(),
             sources: Family::default(),
             deliveries: Family::default(),
+            deliveries_in_hand: Gauge::default(),
             dead_letters: Family::default(),
             decisions: Family::default(),
             completions: Family::default(),
@@ -183,6 +186,8 @@ impl Metrics {
             "Requests to agents with an endpoint, by what became of them",
             m.deliveries.clone(),
         );
+        let in_hand = "Assignments of agents with an endpoint that are read and not ended";
+        registry.register("deliveries_in_hand", in_hand, m.deliveries_in_hand.clone());
         registry.register("dead_letters", "Records refused, by reason", m.dead_letters.clone());
         registry.register("decisions", "Decisions, by who settled them and whether degraded", m.decisions.clone());
         registry.register("completions", "Tasks ended, by outcome and reason", m.completions.clone());
