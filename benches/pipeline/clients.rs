@@ -1,98 +1,13 @@
 //! What runs as processes of their own: load, agents and the probe of latency, with plain clients.
 
 use super::avro::{self, Assignment};
+use super::place::{Place, drain, send};
 use super::workload::{STEPS, Workload};
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::message::Message as _;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::producer::{BaseRecord, Producer as _};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-
-/// Where things are; the first arguments of every process.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) bootstrap: String,
-    pub(crate) prefix: String,
-}
-
-impl Place {
-    pub(crate) fn topic(&self, name: &str) -> String {
-        format!("{}.{name}", self.prefix)
-    }
-
-    fn client(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.bootstrap);
-        config
-    }
-
-    /// Reads what was committed of all partitions of these topics, in no group: from their ends on, or all of it.
-    pub(crate) fn reader(&self, topics: &[String], from_start: bool) -> BaseConsumer {
-        let consumer: BaseConsumer = self
-            .client()
-            .set("group.id", format!("{}.bench", self.prefix))
-            .set("enable.auto.commit", "false")
-            .set("isolation.level", "read_committed")
-            .set("fetch.queue.backoff.ms", "10")
-            .create()
-            .expect("a consumer is made");
-        let mut list = TopicPartitionList::new();
-        for topic in topics {
-            for (partition, (start, end)) in watermarks(&consumer, topic) {
-                let from = Offset::Offset(if from_start { start } else { end });
-                list.add_partition_offset(topic, partition, from).expect("an offset is a number");
-            }
-        }
-        consumer.assign(&list).expect("partitions can be assigned");
-        consumer
-    }
-
-    fn producer(&self) -> BaseProducer {
-        self.client()
-            .set("partitioner", "murmur2_random")
-            .set("linger.ms", "0")
-            .set("queue.buffering.max.messages", "1000000")
-            .create()
-            .expect("a producer is made")
-    }
-}
-
-/// First and next offset of each partition.
-pub(crate) fn watermarks(consumer: &BaseConsumer, topic: &str) -> Vec<(i32, (i64, i64))> {
-    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).expect("the broker answers");
-    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|one| one.id());
-    let ends = |partition| consumer.fetch_watermarks(topic, partition, Duration::from_secs(10));
-    partitions.map(|partition| (partition, ends(partition).expect("the broker answers"))).collect()
-}
-
-fn send(producer: &BaseProducer, topic: &str, key: &str, value: &[u8]) {
-    let mut record = BaseRecord::to(topic).key(key).payload(value);
-    while let Err((error, back)) = producer.send(record) {
-        assert!(
-            matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)),
-            "a record to {topic}: {error}"
-        );
-        producer.poll(Duration::from_millis(1));
-        record = back;
-    }
-}
-
-/// Serves deliveries until nothing is in flight. Sleeps between: the client's poll spins through its last millisecond.
-pub(crate) fn drain(producer: &BaseProducer) {
-    loop {
-        let left = producer.in_flight_count();
-        if left == 0 {
-            return;
-        }
-        producer.poll(Duration::ZERO);
-        if producer.in_flight_count() == left {
-            std::thread::sleep(Duration::from_micros(200));
-        }
-    }
-}
 
 /// Tasks `from..from + many`, as fast as they go.
 pub(crate) fn load(place: &Place, workload: Workload, schema: u32, from: usize, many: usize) {
@@ -100,7 +15,8 @@ pub(crate) fn load(place: &Place, workload: Workload, schema: u32, from: usize, 
     for number in from..from + many {
         let id = task_id(number);
         let (objective, input, contract) = workload.task(number);
-        send(&producer, &topic, &id, &avro::task(schema, &id, &objective, &input, &contract));
+        let value = avro::task(schema, &id, &objective, &input, &contract);
+        send(&producer, BaseRecord::to(&topic).key(&id[..]).payload(&value[..]));
         if number % 1_000 == 0 {
             producer.poll(Duration::ZERO);
         }
@@ -123,7 +39,8 @@ pub(crate) fn agents(place: &Place, workload: Workload, schema: u32, from_start:
             let message = message.expect("assignments can be read");
             let assignment = message.payload().and_then(Assignment::read).expect("an assignment");
             let output = Workload::output(assignment.agent);
-            send(&producer, &status, assignment.task_id, &avro::report(schema, &assignment, &output));
+            let report = avro::report(schema, &assignment, &output);
+            send(&producer, BaseRecord::to(&status).key(assignment.task_id).payload(&report));
         }
         producer.poll(Duration::ZERO);
     }
@@ -146,7 +63,7 @@ pub(crate) fn probe(place: &Place, workload: Workload, schema: u32, from: usize,
             let (objective, input, contract) = workload.task(from + sent.len());
             let value = avro::task(schema, &id, &objective, &input, &contract);
             sent.insert(id.clone(), Instant::now());
-            send(&producer, &topic, &id, &value);
+            send(&producer, BaseRecord::to(&topic).key(&id[..]).payload(&value[..]));
             continue;
         }
         producer.poll(Duration::ZERO);

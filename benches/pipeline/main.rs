@@ -11,14 +11,18 @@
 
 mod avro;
 mod clients;
+mod machine;
 mod measure;
+mod place;
 mod raw;
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 mod workload;
 
-use clients::{INPUTS_PER_TASK, Place};
-use measure::{Cpu, Histogram, Sizes};
+use clients::INPUTS_PER_TASK;
+use machine::Cpu;
+use measure::{Histogram, Sizes};
+use place::Place;
 use raw::{Plan, Written};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -142,7 +146,7 @@ impl Bench {
     }
 
     fn run(&self, amounts: &Amounts) -> bool {
-        measure::print_machine();
+        machine::print_machine();
         let loop_check = self.loop_check(amounts);
         let mut fine = loop_check >= RAW_LEAST;
         if !fine {
@@ -193,7 +197,7 @@ impl Bench {
         let text = serde_json::to_string(plan).expect("a plan is plain");
         self.finish("fill", place, &[&text]);
         let (mut raw, log) = self.role("raw", place, &[&text]);
-        let mut broker = Cpu::of(measure::broker());
+        let mut broker = Cpu::of(machine::broker());
         let mut cpu = Cpu::of(Some(raw.pid()));
         let mut last = 0.0;
         while raw.wait(Duration::from_millis(20)).is_none() {
@@ -252,7 +256,7 @@ impl Bench {
 
     /// Memory with many live tasks, then latencies at a steady rate.
     fn unloaded(&self, corner: &mut Corner, amounts: &Amounts) -> bool {
-        let before = measure::resident_mib(corner.worker.pid());
+        let before = machine::resident_mib(corner.worker.pid());
         let from = corner.tasks;
         self.load(corner, amounts.live_tasks);
         until("the tasks are live", Duration::from_secs(120), || {
@@ -260,7 +264,7 @@ impl Bench {
             if live as usize == amounts.live_tasks { Ok(()) } else { Err(format!("{live}")) }
         });
         std::thread::sleep(Duration::from_millis(500));
-        let memory = measure::resident_mib(corner.worker.pid());
+        let memory = machine::resident_mib(corner.worker.pid());
         println!(
             "resident memory: {before:.0} MiB idle, {memory:.0} MiB with {} live tasks (at most 150)",
             amounts.live_tasks
@@ -357,7 +361,7 @@ impl Bench {
     /// Load, agents and worker at the same time.
     fn together(&self, corner: &mut Corner, tasks: usize) -> Stretch {
         let agents = self.agents(corner);
-        let (mut worker, mut broker) = (Cpu::of(Some(corner.worker.pid())), Cpu::of(measure::broker()));
+        let (mut worker, mut broker) = (Cpu::of(Some(corner.worker.pid())), Cpu::of(machine::broker()));
         let mut answering = Cpu::of(Some(agents.pid()));
         let from = corner.tasks;
         let start = Instant::now();
@@ -370,10 +374,10 @@ impl Bench {
     /// Worker and agents by turns, the other one stopped: what the worker does with a backlog, as the raw loop has it.
     fn taking_turns(&self, corner: &mut Corner, tasks: usize) -> Stretch {
         let agents = self.agents(corner);
-        let (mut worker, mut broker) = (Cpu::of(Some(corner.worker.pid())), Cpu::of(measure::broker()));
+        let (mut worker, mut broker) = (Cpu::of(Some(corner.worker.pid())), Cpu::of(machine::broker()));
         let status = corner.place.topic("agent-status");
         let ends = corner.place.reader(&[], false);
-        let reports = || -> i64 { clients::watermarks(&ends, &status).iter().map(|(_, (_, end))| end).sum() };
+        let reports = || -> i64 { place::watermarks(&ends, &status).iter().map(|(_, (_, end))| end).sum() };
         let taken = |worker: &Worker, topic: &str| {
             worker.metric(&format!("baton_inputs_total{{topic=\"{topic}\",outcome=\"accepted\"}}")) as usize
         };
@@ -438,7 +442,7 @@ impl Bench {
     fn role(&self, role: &str, place: &Place, arguments: &[&str]) -> (Kept, PathBuf) {
         let mut command = Command::new(std::env::current_exe().expect("this binary has a path"));
         command.arg(format!("as-{role}")).args([&place.bootstrap, &place.prefix]).args(arguments);
-        let log = self.dir.path().join(format!("{role}-{}.log", measure::unique()));
+        let log = self.dir.path().join(format!("{role}-{}.log", machine::unique()));
         (Kept::spawn(&command, &log), log)
     }
 

@@ -1,6 +1,6 @@
 //! The loop without logic: consume, produce, offsets, commit, as fast as the client goes.
 
-use super::clients::{Place, drain};
+use super::place::{Place, drain};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};

@@ -1,4 +1,5 @@
 /** An agent in TypeScript: how long it takes to read a text. Settings come from BOOTSTRAP, REGISTRY, PREFIX, CLIENT. */
+import { readFileSync } from "node:fs";
 import { Agent, Contract, type Work } from "@baton/agent";
 
 const WORDS_A_MINUTE = 230;
@@ -12,5 +13,6 @@ export function readingTime(work: Work<string>): { words: number; sentences: num
   return { words, sentences: segments("sentence").length, minutes: Math.ceil(words / WORDS_A_MINUTE) };
 }
 
-const agent = new Agent<string>(new URL("../agent.json", import.meta.url), readingTime, { concurrency: 4 });
+const definition = JSON.parse(readFileSync(new URL("../agent.json", import.meta.url), "utf8"));
+const agent = new Agent<string>(definition, readingTime, { concurrency: 4 });
 await agent.run(); // until SIGTERM or SIGINT

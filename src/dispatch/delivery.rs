@@ -1,7 +1,7 @@
 //! One assignment on its way to its agent: waits for its turn, is posted until the agent answers, and is reported.
 
 use super::call::{Answered, Caller};
-use super::lane::Lane;
+use super::lane::{Lane, Turn, Whereabouts};
 use crate::agent::reports::{Head, Reporter, now_ms};
 use crate::agent::withdrawals::Withdrawals;
 use crate::contract::{
@@ -77,21 +77,40 @@ impl Desk {
         Arc::new(Semaphore::new(TAKEN_OVER))
     }
 
-    /// One delivery.
-    pub(super) async fn serve(self: Arc<Self>, record: Tailed, ticket: &Ticket, lane: Arc<Lane>) -> Delivered {
-        let turn = tokio::select! {
-            biased;
-            () = ticket.revoked.cancelled() => return Ok(false),
-            () = self.stop.cancelled() => return Ok(false),
-            turn = lane.turn(&self.shared) => turn,
-        };
+    /// One delivery. Polled once, it has its place in the agent's queue, and has done nothing else.
+    pub(super) async fn serve(self: Arc<Self>, record: Tailed, ticket: &Ticket, mut agent: Whereabouts) -> Delivered {
+        let Some(turn) = self.turn(&mut agent, ticket, None).await else { return Ok(false) };
+        tokio::task::yield_now().await;
         // Made only now, so that those that wait are small.
-        let settled = Box::pin(self.deliver(record, ticket, lane)).await;
-        drop(turn);
-        settled
+        Box::pin(self.deliver(record, ticket, agent, turn)).await
     }
 
-    async fn deliver(self: &Arc<Self>, record: Tailed, ticket: &Ticket, lane: Arc<Lane>) -> Delivered {
+    /// Waits until the agent may be asked: where it is by then, with room there. None if no more is to be begun.
+    /// Whoever `had` a turn keeps it, unless the agent has moved.
+    async fn turn(&self, agent: &mut Whereabouts, ticket: &Ticket, mut had: Option<Turn>) -> Option<Turn> {
+        loop {
+            let lane = agent.borrow_and_update().clone();
+            let had = had.take();
+            let ready = async {
+                let Some(lane) = lane else { return std::future::pending().await };
+                let turn = match had.filter(|had| Arc::ptr_eq(&had.lane, &lane)) {
+                    Some(had) => had,
+                    None => lane.turn(&self.shared).await,
+                };
+                turn.lane.open().await;
+                turn
+            };
+            tokio::select! {
+                biased;
+                () = ticket.revoked.cancelled() => return None,
+                () = self.stop.cancelled() => return None,
+                moved = agent.changed() => moved.ok()?,
+                turn = ready => return Some(turn),
+            }
+        }
+    }
+
+    async fn deliver(self: &Arc<Self>, record: Tailed, ticket: &Ticket, agent: Whereabouts, turn: Turn) -> Delivered {
         let mut assignment = match self.read(&record).await? {
             Ok(assignment) => assignment,
             Err(refusal) => {
@@ -103,9 +122,8 @@ impl Desk {
         let head = Head::of(&assignment, &record);
         drop(record);
         assignment.report_url = Some(self.report_url.clone());
-        let body = Bytes::from(assignment.to_json(lane.takes_text).to_string());
         let withdrawn = self.withdrawals.of(&head.assignment_id);
-        let settled = self.try_until_answered(&assignment, &body, &head, ticket, &lane, &withdrawn).await;
+        let settled = self.try_until_answered(&assignment, &head, ticket, agent, turn, &withdrawn).await;
         // Taken over, whoever waits for its withdrawal says when nobody does any more.
         if !matches!(settled, Ok(End::Watched)) {
             self.withdrawals.done(&head.assignment_id);
@@ -116,25 +134,24 @@ impl Desk {
     async fn try_until_answered(
         self: &Arc<Self>,
         assignment: &Assignment,
-        body: &Bytes,
         head: &Head,
         ticket: &Ticket,
-        lane: &Arc<Lane>,
+        mut agent: Whereabouts,
+        turn: Turn,
         withdrawn: &CancellationToken,
     ) -> Result<End, DeliveryError> {
-        let (mut pause, mut accepted) = (PAUSE, false);
+        let (mut had, mut pause, mut accepted) = (Some(turn), PAUSE, false);
         loop {
-            tokio::select! {
+            let turn = tokio::select! {
                 biased;
                 () = withdrawn.cancelled() => {
                     tracing::info!(assignment = %head.assignment_id, "passed over: it was withdrawn before the agent took it");
                     self.metrics.deliveries("withdrawn").inc();
                     return Ok(End::Settled);
                 }
-                () = ticket.revoked.cancelled() => return Ok(End::Left),
-                () = self.stop.cancelled() => return Ok(End::Left),
-                () = lane.open() => {}
-            }
+                turn = self.turn(&mut agent, ticket, had.take()) => turn,
+            };
+            let Some(turn) = turn else { return Ok(End::Left) };
             let left = head.deadline.map(|deadline| deadline - now_ms());
             if let Some(left) = left.filter(|left| *left <= 0) {
                 tracing::warn!(assignment = %head.assignment_id, late_ms = -left, "passed over: its deadline is past by this clock");
@@ -142,47 +159,64 @@ impl Desk {
                 return Ok(End::Settled);
             }
             let within = left.and_then(|left| u64::try_from(left).ok()).map(Duration::from_millis);
-            let mut call = pin!(self.caller.post(lane, assignment, body.clone(), head.traceparent.as_deref(), within));
-            let answered = loop {
-                tokio::select! {
-                    biased;
-                    () = withdrawn.cancelled() => {
-                        tracing::info!(assignment = %head.assignment_id, "withdrawn while the agent worked on it");
-                        self.metrics.deliveries("withdrawn").inc();
-                        self.caller.withdraw(lane, &head.assignment_id).await;
-                        return Ok(End::Settled);
-                    }
-                    answered = &mut call => break answered,
-                    () = tokio::time::sleep(HELD), if !accepted => {
-                        accepted = true;
-                        self.reporter.say(head, head.report(ReportStatus::Accepted)).await;
-                    }
-                }
+            let lane = &turn.lane;
+            let Some(answered) = self.ask(lane, assignment, head, within, withdrawn, &mut accepted).await else {
+                return Ok(End::Settled);
             };
-            match answered {
-                Answered::Report(report) => {
-                    let ends = !matches!(report.status, ReportStatus::Accepted | ReportStatus::Progress);
-                    self.metrics.deliveries(if ends { "reported" } else { "taken_over" }).inc();
-                    self.reporter.deliver(head, *report).await?;
-                    return Ok(if ends { End::Settled } else { self.watch(head, lane, withdrawn) });
-                }
-                Answered::TakenOver => {
-                    self.metrics.deliveries("taken_over").inc();
-                    self.reporter.deliver(head, head.report(ReportStatus::Accepted)).await?;
-                    return Ok(self.watch(head, lane, withdrawn));
-                }
+            let (outcome, report) = match answered {
                 Answered::Later(after, why) => {
                     let wait = after.unwrap_or(pause);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     tracing::warn!(agent = %lane.agent_name, assignment = %head.assignment_id, why, ?wait, "to be asked again");
                     self.metrics.deliveries("put_off").inc();
                     lane.close_for(wait);
+                    had = Some(turn);
+                    continue;
                 }
+                Answered::Report(report) => {
+                    let goes_on = matches!(report.status, ReportStatus::Accepted | ReportStatus::Progress);
+                    (if goes_on { "taken_over" } else { "reported" }, *report)
+                }
+                Answered::TakenOver => ("taken_over", head.report(ReportStatus::Accepted)),
                 Answered::Failed(class, code, message) => {
                     tracing::warn!(agent = %lane.agent_name, assignment = %head.assignment_id, ?class, message, "failed");
-                    self.metrics.deliveries("failed").inc();
-                    self.reporter.deliver(head, failure(head, class, code, message)).await?;
-                    return Ok(End::Settled);
+                    ("failed", failure(head, class, code, message))
+                }
+            };
+            self.metrics.deliveries(outcome).inc();
+            let lane = Arc::clone(lane);
+            // The agent may be asked for the next one while the brokers take the report.
+            drop(turn);
+            self.reporter.deliver(head, report).await?;
+            return Ok(if outcome == "taken_over" { self.watch(head, &lane, withdrawn) } else { End::Settled });
+        }
+    }
+
+    /// One request. None if it was withdrawn meanwhile.
+    async fn ask(
+        &self,
+        lane: &Lane,
+        assignment: &Assignment,
+        head: &Head,
+        within: Option<Duration>,
+        withdrawn: &CancellationToken,
+        accepted: &mut bool,
+    ) -> Option<Answered> {
+        let body = Bytes::from(assignment.to_json(lane.takes_text).to_string());
+        let mut call = pin!(self.caller.post(lane, assignment, body, head.traceparent.as_deref(), within));
+        loop {
+            tokio::select! {
+                biased;
+                () = withdrawn.cancelled() => {
+                    tracing::info!(assignment = %head.assignment_id, "withdrawn while the agent worked on it");
+                    self.metrics.deliveries("withdrawn").inc();
+                    self.caller.withdraw(lane, &head.assignment_id).await;
+                    return None;
+                }
+                answered = &mut call => return Some(answered),
+                () = tokio::time::sleep(HELD), if !*accepted => {
+                    *accepted = true;
+                    self.reporter.say(head, head.report(ReportStatus::Accepted)).await;
                 }
             }
         }

@@ -6,10 +6,14 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-/// An agent as it is called. Made anew when its definition changes; what is under way ends with the old one.
+/// Where an agent is called now, for those who wait for it; none while its definition has no endpoint.
+pub(super) type Whereabouts = watch::Receiver<Option<Arc<Lane>>>;
+
+/// An agent as it is called. Made anew when its definition changes: a request under way ends with the old one, and what
+/// waits goes by the new one.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) agent_name: String,
@@ -25,9 +29,10 @@ pub(super) struct Lane {
     not_before: Mutex<Instant>,
 }
 
-/// The right to have one request under way.
+/// The right to have one request under way there.
 #[derive(Debug)]
 pub(super) struct Turn {
+    pub(super) lane: Arc<Lane>,
     _own: OwnedSemaphorePermit,
     _shared: OwnedSemaphorePermit,
 }
@@ -71,7 +76,7 @@ impl Lane {
     }
 
     /// Waits for room.
-    pub(super) async fn turn(&self, shared: &Arc<Semaphore>) -> Turn {
+    pub(super) async fn turn(self: Arc<Self>, shared: &Arc<Semaphore>) -> Turn {
         const OPEN: &str = "nobody closes it";
         let own = Arc::clone(&self.slots).acquire_owned().await.expect(OPEN);
         let shared = tokio::select! {
@@ -79,7 +84,7 @@ impl Lane {
             first = Arc::clone(&self.first).acquire_owned() => first,
             one = Arc::clone(shared).acquire_owned() => one,
         };
-        Turn { _own: own, _shared: shared.expect(OPEN) }
+        Turn { lane: self, _own: own, _shared: shared.expect(OPEN) }
     }
 
     /// Calls nobody before this moment.

@@ -12,20 +12,22 @@ use super::posted::PostedReports;
 use crate::agent::reports::Reporter;
 use crate::agent::withdrawals::{Listener, Withdrawals};
 use crate::config;
-use crate::contract::{Codec, Registry, assignment_topic};
+use crate::contract::{Codec, Registry, TRACEPARENT, assignment_topic};
 use crate::kafka::KafkaFault;
 use crate::kafka::admin::Admin;
 use crate::kafka::group::{GroupReader, Place, Read, Sharing};
 use crate::kafka::offsets::{Offsets, Ticket};
 use crate::kafka::produce::PlainProducer;
+use crate::kafka::tail::Tailed;
 use crate::selection;
 use crate::telemetry::{Health, Metrics};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +37,9 @@ const IDLE: Duration = Duration::from_millis(100);
 const BUSY: Duration = Duration::from_millis(10);
 /// Between two looks at the table of agents.
 const LOOK: Duration = Duration::from_millis(500);
+/// Between two commits: for each record there would be as many requests as records, and a crash repeats those that ended
+/// since the last one.
+const COMMIT: Duration = Duration::from_millis(25);
 /// Between two tries to commit.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 /// For the last commits' answers, before the group is left.
@@ -99,7 +104,9 @@ struct Loop {
     dispatcher: Dispatcher,
     reader: GroupReader,
     runtime: Handle,
-    lanes: BTreeMap<Arc<str>, Arc<Lane>>,
+    /// By topic: also of agents that have no endpoint any more, while their records are in hand.
+    agents: BTreeMap<Arc<str>, watch::Sender<Option<Arc<Lane>>>>,
+    subscribed: BTreeSet<Arc<str>>,
     /// Topics found to be there.
     there: BTreeSet<Arc<str>>,
     load: BTreeMap<Arc<str>, Load>,
@@ -161,14 +168,16 @@ impl Dispatcher {
         let mut kafka = self.setup.config.kafka.clone();
         // Started again under its slot, it has its partitions at once; else others have them once its session is over.
         kafka.client.insert("group.instance.id".to_owned(), self.setup.slot.clone());
-        let session = self.setup.config.worker.session_timeout.as_millis().to_string();
-        kafka.client.insert("session.timeout.ms".to_owned(), session);
+        let session = self.setup.config.worker.session_timeout.as_millis();
+        kafka.client.insert("session.timeout.ms".to_owned(), session.to_string());
+        kafka.client.insert("heartbeat.interval.ms".to_owned(), (session / 3).to_string());
         let reader = GroupReader::new(&kafka, "dispatcher", &group, Sharing::CooperativeSticky)?;
         let work = Loop {
             dispatcher: self,
             reader,
             runtime: Handle::current(),
-            lanes: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            subscribed: BTreeSet::new(),
             there: BTreeSet::new(),
             load: BTreeMap::new(),
             held: BTreeSet::new(),
@@ -188,11 +197,12 @@ impl Dispatcher {
 impl Loop {
     fn run(mut self, agents: &dyn Fn() -> selection::Registry) -> Result<(), DispatchError> {
         let stop = self.dispatcher.setup.stop.clone();
-        let (mut end, mut commit_again, mut look_at) = (None, None, Instant::now());
+        let (mut end, mut commit_again, mut look_at, mut commit_at) = (None, None, Instant::now(), Instant::now());
         loop {
             while let Some(done) = self.jobs.try_join_next() {
                 self.settle(done)?;
             }
+            self.dispatcher.setup.metrics.deliveries_in_hand.set(i64::try_from(self.jobs.len()).unwrap_or(i64::MAX));
             if self.reader.commit_failed() {
                 commit_again = Some(Instant::now() + COMMIT_AGAIN);
             }
@@ -200,9 +210,8 @@ impl Loop {
                 commit_again = None;
                 self.offsets.again();
             }
-            let due = self.offsets.due();
-            if !due.is_empty() {
-                self.reader.commit(&due);
+            if commit_at <= Instant::now() && self.commit() {
+                commit_at = Instant::now() + COMMIT;
             }
             let stopping = stop.is_cancelled();
             if stopping {
@@ -232,6 +241,7 @@ impl Loop {
         if !self.jobs.is_empty() {
             tracing::warn!(unfinished = self.jobs.len(), grace = ?GRACE, "given up; delivered again to who reads on");
         }
+        self.commit();
         drop(self.jobs);
         if !self.reader.finish_commits(COMMITTED) {
             tracing::warn!("the last offsets may not be committed; their assignments are then delivered again");
@@ -239,10 +249,19 @@ impl Loop {
         Ok(())
     }
 
+    /// Whether there was anything to commit.
+    fn commit(&mut self) -> bool {
+        let due = self.offsets.due();
+        if !due.is_empty() {
+            self.reader.commit(&due);
+        }
+        !due.is_empty()
+    }
+
     /// Takes over what the table says now.
     fn look(&mut self, agents: &selection::Registry) -> Result<(), DispatchError> {
         let setup = &self.dispatcher.setup;
-        let mut lanes = BTreeMap::new();
+        let mut wanted = BTreeSet::new();
         for agent in agents.current() {
             let Some(lane) = Lane::of(agent, &setup.config.dispatcher) else { continue };
             let topic: Arc<str> = assignment_topic(&setup.config.kafka.prefix, agent.topic_name()).into();
@@ -257,38 +276,58 @@ impl Loop {
                     }
                 }
             }
-            let lane = match self.lanes.get(&topic) {
-                Some(known) if known.is_same(&lane) => Arc::clone(known),
-                _ => {
-                    tracing::info!(agent = %lane.agent_name, endpoint = %lane.endpoint, at_once = lane.most, "delivering");
-                    Arc::new(lane)
-                }
-            };
-            lanes.insert(topic, lane);
+            let known = self.agents.entry(Arc::clone(&topic)).or_default();
+            if !known.borrow().as_ref().is_some_and(|known| known.is_same(&lane)) {
+                tracing::info!(agent = %lane.agent_name, endpoint = %lane.endpoint, at_once = lane.most, "delivering");
+                known.send_replace(Some(Arc::new(lane)));
+            }
+            wanted.insert(topic);
         }
-        if !lanes.keys().eq(self.lanes.keys()) {
-            self.reader.subscribe(lanes.keys().cloned().collect())?;
+        // What is in hand of the others waits until the group has taken their partitions away, or the endpoint is back.
+        self.agents.retain(|topic, agent| {
+            wanted.contains(topic) || {
+                agent.send_if_modified(|lane| lane.take().is_some());
+                agent.receiver_count() > 0
+            }
+        });
+        if wanted != self.subscribed {
+            self.reader.subscribe(wanted.clone())?;
+            self.subscribed = wanted;
         }
-        self.lanes = lanes;
         setup.health.ready("dispatcher");
         Ok(())
     }
 
-    fn take(&mut self, record: crate::kafka::tail::Tailed) {
-        let Some((topic, lane)) = self.lanes.get_key_value(&*record.topic) else { return };
+    fn take(&mut self, mut record: Tailed) {
         let Some(ticket) = self.offsets.open(Place::new(&record.topic, record.partition), record.offset) else {
             return;
         };
-        let (topic, lane, desk) = (Arc::clone(topic), Arc::clone(lane), Arc::clone(&self.dispatcher.desk));
+        let topic: Arc<str> = match self.agents.get_key_value(&*record.topic) {
+            Some((topic, _)) => Arc::clone(topic),
+            None => record.topic.as_str().into(),
+        };
+        // One without an endpoint is not passed over: were it back at once, what came after would be committed.
+        let agent = self.agents.entry(Arc::clone(&topic)).or_default().subscribe();
+        let desk = Arc::clone(&self.dispatcher.desk);
+        // Of what waits only that is kept which a delivery needs.
+        record.key = None;
+        record.headers.retain(|(name, _)| name == TRACEPARENT);
+        record.headers.shrink_to_fit();
         let bytes = record.value.as_ref().map_or(0, Vec::len);
         let load = self.load.entry(Arc::clone(&topic)).or_default();
         load.records += 1;
         load.bytes += bytes;
-        let job = async move {
-            let delivered = desk.serve(record, &ticket, lane).await;
+        let mut job = Box::pin(async move {
+            let delivered = desk.serve(record, &ticket, agent).await;
             Done { topic, bytes, ticket, delivered }
-        };
-        self.jobs.spawn_on(job, &self.runtime);
+        });
+        // The runtime begins tasks in any order. Polled here first, records have their turns in theirs: were an early one
+        // late, no offset after it could be committed, and a crash would repeat all of those.
+        let _context = self.runtime.enter();
+        match job.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => drop(self.jobs.spawn_on(std::future::ready(done), &self.runtime)),
+            Poll::Pending => drop(self.jobs.spawn_on(job, &self.runtime)),
+        }
     }
 
     fn settle(&mut self, done: Result<Done, JoinError>) -> Result<(), DispatchError> {
@@ -311,11 +350,11 @@ impl Loop {
         let settings = &self.dispatcher.setup.config.dispatcher;
         let (most, most_bytes) = (settings.max_waiting, settings.max_waiting_bytes);
         let bytes: usize = self.load.values().map(|load| load.bytes).sum();
-        let share = most_bytes / self.lanes.len().max(1);
+        let share = most_bytes / self.subscribed.len().max(1);
         // What waits for an earlier one of its partition to be settled is in hand too: a crash would repeat it.
         let unsettled = self.offsets.held_by_topic();
         let is_full = |topic: &Arc<str>, load: &Load, part: usize| {
-            let at_once = self.lanes.get(topic).map_or(0, |lane| lane.most);
+            let at_once = self.agents.get(topic).and_then(|agent| Some(agent.borrow().as_ref()?.most)).unwrap_or(0);
             load.records.max(unsettled.get(&**topic).copied().unwrap_or_default()) >= (most + at_once) / part
                 || (bytes >= most_bytes / part && load.bytes >= share / part)
         };

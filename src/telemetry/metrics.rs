@@ -72,6 +72,8 @@ pub struct Metrics {
     inputs: Family<Input, Counter>,
     sources: Family<Sourced, Counter>,
     deliveries: Family<Delivery, Counter>,
+    /// Assignments of agents with an endpoint that are read and not ended.
+    pub deliveries_in_hand: Gauge,
     dead_letters: Family<Reason, Counter>,
     /// Of the inputs of the last minute, the share of dead letters.
     pub dead_letter_ratio: Gauge<f64, AtomicU64>,
@@ -155,6 +157,7 @@ impl Metrics {
             inputs: Family::default(),
             sources: Family::default(),
             deliveries: Family::default(),
+            deliveries_in_hand: Gauge::default(),
             dead_letters: Family::default(),
             dead_letter_ratio: Gauge::default(),
             dead_letters_over_ratio: Gauge::default(),
@@ -190,6 +193,8 @@ impl Metrics {
             "Requests to agents with an endpoint, by what became of them",
             m.deliveries.clone(),
         );
+        let in_hand = "Assignments of agents with an endpoint that are read and not ended";
+        registry.register("deliveries_in_hand", in_hand, m.deliveries_in_hand.clone());
         registry.register("dead_letters", "Records refused, by reason", m.dead_letters.clone());
         registry.register(
             "dead_letter_ratio",

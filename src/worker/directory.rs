@@ -70,9 +70,13 @@ impl Directory {
         }
     }
 
-    /// How many assignments the agent takes at once: what its definition says, else what its instances say.
+    /// How many assignments the agent may have: what its definition says; else what its instances say they work on at
+    /// once, and as much again, so that none of them waits for its next one.
     pub(super) fn capacity(&self, agent: &Agent, now: Timestamp) -> Option<u32> {
-        agent.capacity().or_else(|| self.presence.get().capacity(agent.folded_name(), now, self.patience))
+        agent.capacity().or_else(|| {
+            let at_work = self.presence.get().capacity(agent.folded_name(), now, self.patience)?;
+            Some(at_work.saturating_mul(2))
+        })
     }
 
     /// Looks who is gone, at most once a second; says whether others are than before.

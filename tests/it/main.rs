@@ -12,6 +12,7 @@ mod e2e;
 mod exactly_once;
 mod harness;
 mod python_agent;
+mod python_sdk;
 mod registry_server;
 mod rust_agent;
 mod sources;

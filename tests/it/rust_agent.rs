@@ -434,15 +434,17 @@ fn what_is_withdrawn_before_its_turn_comes_is_not_begun() {
     let bench = Bench::with(stack(), "rs-early", "[workflow]\naccept_timeout = \"2s\"");
     let begun = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&begun);
-    let agent =
-        Running::start(bench.builder(by_contract("Counter", "text", "count")), move |assignment, handle: Handle| {
+    let agent = Running::start(
+        bench.builder(by_contract("Counter", "text", "count")).heartbeat(None),
+        move |assignment, handle: Handle| {
             log.lock().unwrap().push(assignment.task_id);
             async move {
                 // It keeps the only place until long after the others were withdrawn.
                 handle.withdrawn().await;
                 Answer::json(3)
             }
-        });
+        },
+    );
     let deadline = std::time::SystemTime::now() + Duration::from_secs(8);
     let deadline = deadline.duration_since(std::time::UNIX_EPOCH).expect("it is after 1970").as_millis();
     let topic = bench.scratch.topic("tasks");

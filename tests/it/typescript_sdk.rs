@@ -108,7 +108,7 @@ impl Drop for Agent {
 fn a_typescript_agent_registers_works_and_says_how_its_work_ended() {
     let bench = Bench::new("ts-well", "");
     let agent = bench.agent("agent.log");
-    bench.submit(&["one-two-three", "rate", "contract", "crash", "rubbish"]);
+    bench.submit(&["one-two-three", "rate", "contract", "crash", "rubbish", "huge"]);
     let completion = bench.completion("one-two-three");
     assert_eq!((&completion["outcome"], &completion["result"]), (&json!("SUCCEEDED"), &json!(r#"{"words":3}"#)));
     assert_eq!(completion["usage"]["inputTokens"], 3, "{completion}");
@@ -118,6 +118,7 @@ fn a_typescript_agent_registers_works_and_says_how_its_work_ended() {
         ("contract", "CONTRACT", None),
         ("crash", "TRANSIENT", Some("TypeError")),
         ("rubbish", "INVALID_OUTPUT", None),
+        ("huge", "PERMANENT", Some("too_large")),
     ] {
         let completion = bench.completion(task);
         assert_eq!((&completion["outcome"], &completion["reason"]), (&json!("FAILED"), &json!(class)), "{completion}");

@@ -21,6 +21,7 @@ async function handler(work) {
     case "contract": throw new baton.Contract("no such column");
     case "crash": return undefined.words;
     case "rubbish": return 1n;
+    case "huge": return "x".repeat(3_000_000);
     default:
       work.progress(0.5, "counting");
       work.used({ inputTokens: 3, outputTokens: 1, costMicros: 7 });

@@ -1,9 +1,7 @@
 //! What each answer of an agent becomes.
 
-use super::super::support::{post, read_all, until};
+use super::super::support::{post, read_all};
 use super::*;
-use axum::http::StatusCode;
-use axum::response::IntoResponse as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
@@ -25,18 +23,10 @@ const ENDS: [(&str, &str, &str); 14] = [
     ("closes", "TRANSIENT", ""),
 ];
 
-fn well(asked: &Asked) -> Response {
-    axum::Json(json!({ "status": "SUCCEEDED", "output": { "of": asked.task() } })).into_response()
-}
-
-fn put_off(status: StatusCode) -> Response {
-    (status, [("Retry-After", "1")]).into_response()
-}
-
 async fn script(asked: Asked, before: usize) -> Response {
     match asked.path.trim_start_matches('/') {
-        "busy" if before == 0 => put_off(StatusCode::SERVICE_UNAVAILABLE),
-        "limit" if before == 0 => put_off(StatusCode::TOO_MANY_REQUESTS),
+        "busy" if before == 0 => put_off(StatusCode::SERVICE_UNAVAILABLE, 1),
+        "limit" if before == 0 => put_off(StatusCode::TOO_MANY_REQUESTS, 1),
         "later" => StatusCode::ACCEPTED.into_response(),
         "fails" => {
             let error = json!({ "class": "CONTRACT", "message": "no such column" });
@@ -125,7 +115,7 @@ fn each_answer_ends_its_task_as_its_class_says() {
     }
     let good = &house.asked_for("/good")[0];
     assert_eq!(good.header("x-api-key"), "hunter2");
-    assert_eq!(good.body["input"], json!({ "id": "t-good" }), "the payload is a value, not text");
+    assert_eq!(good.body["input"], json!({ "id": "t-good", "text": "" }), "the payload is a value, not text");
     assert_eq!(good.header("traceparent")[..35], TRACE[..35], "of the task's trace");
     assert_eq!(house.asked_for("/busy")[0].header("x-api-key"), "", "a secret is one agent's");
     assert!(!worker.log().contains("hunter2"));

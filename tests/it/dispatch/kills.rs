@@ -1,10 +1,8 @@
 //! A dispatcher is killed again and again while a slow agent has its work: every task ends once, and the agent sees no
 //! new key for old work.
 
-use super::super::support::{heavy, until};
+use super::super::support::heavy;
 use super::*;
-use axum::response::IntoResponse as _;
-use std::collections::{BTreeMap, BTreeSet};
 
 const TASKS: usize = 1_000;
 const KILLS: usize = 20;
@@ -35,9 +33,9 @@ fn killed_twenty_times_it_loses_nothing_and_invents_nothing() {
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 });
-                return axum::http::StatusCode::ACCEPTED.into_response();
+                return StatusCode::ACCEPTED.into_response();
             }
-            axum::Json(json!({ "status": "SUCCEEDED", "output": { "of": asked.task() } })).into_response()
+            well(&asked)
         })
     });
     let scratch = Scratch::new("http-kills");
@@ -63,26 +61,10 @@ fn killed_twenty_times_it_loses_nothing_and_invents_nothing() {
         dispatcher.kill9();
         dispatcher = start();
     }
-    let mut completions = Topic::open(scratch.stack, &scratch.topic("completions"));
-    completions.count(TASKS, Duration::from_secs(90));
-    let mut ended: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for record in completions.settle() {
-        ended.entry(record.text("taskId").to_owned()).or_default().push(record.text("outcome").to_owned());
-    }
-    assert_eq!(ended.len(), TASKS);
-    let wrong: Vec<_> = ended.iter().filter(|(_, outcomes)| *outcomes != &["SUCCEEDED"]).collect();
-    assert!(wrong.is_empty(), "{wrong:?}");
-    let (mut keys, asked): (BTreeMap<String, BTreeSet<String>>, _) = (BTreeMap::new(), house.asked());
-    for one in &asked {
-        assert_eq!(one.header("idempotency-key"), one.body["assignmentId"]);
-        keys.entry(one.task().to_owned()).or_default().insert(one.header("idempotency-key").to_owned());
-    }
-    assert_eq!(keys.len(), TASKS);
-    let several: Vec<_> = keys.iter().filter(|(_, keys)| keys.len() > 1).collect();
-    assert!(several.is_empty(), "{several:?}");
+    each_ends_once(&scratch, TASKS, Duration::from_secs(90));
+    assert_eq!(house.by_task().len(), TASKS);
+    let asked = house.asked();
     assert!(asked.len() > TASKS, "no kill fell between a delivery and its report");
-    let dead = Topic::open(scratch.stack, &scratch.topic("agent-status.dlq")).settle().len();
-    assert_eq!(dead, 0);
     eprintln!(
         "kills: {TASKS} tasks, {KILLS} kills, {} requests, of them {} repeated",
         asked.len(),

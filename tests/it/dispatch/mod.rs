@@ -1,17 +1,21 @@
 //! Agents behind an endpoint, on the real broker with real HTTP servers.
 
 mod answers;
+mod changes;
 mod kills;
+mod limits;
+mod pair;
 mod tls;
 
 use super::support::agents::definition;
-use super::support::{Partitioner, Scratch, Send, Sender, Topic, runtime};
+use super::support::{Partitioner, Scratch, Send, Sender, Topic, runtime, until};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, Uri};
-use axum::response::Response;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -73,6 +77,29 @@ impl House {
     fn asked_for(&self, path: &str) -> Vec<Asked> {
         self.asked().into_iter().filter(|asked| asked.path == path).collect()
     }
+
+    /// Waits until a path was asked so often.
+    #[track_caller]
+    fn until_asked(&self, path: &str, times: usize) {
+        until(&format!("{path} is asked"), SOON, || match self.asked_for(path).len() {
+            asked if asked >= times => Ok(()),
+            asked => Err(format!("{asked} requests of {times}")),
+        });
+    }
+
+    /// The requests by task, in their order; fails if a task was ever asked for under another key than at first.
+    #[track_caller]
+    fn by_task(&self) -> BTreeMap<String, Vec<Asked>> {
+        let mut by_task: BTreeMap<String, Vec<Asked>> = BTreeMap::new();
+        for asked in self.asked().into_iter().filter(|asked| asked.method == Method::POST) {
+            assert_eq!(asked.header("idempotency-key"), asked.body["assignmentId"]);
+            let of = by_task.entry(asked.task().to_owned()).or_default();
+            let first = of.first().unwrap_or(&asked).header("idempotency-key");
+            assert_eq!(asked.header("idempotency-key"), first, "no new key for old work");
+            of.push(asked);
+        }
+        by_task
+    }
 }
 
 impl Drop for House {
@@ -101,16 +128,53 @@ fn behind(name: &str, endpoint: &str) -> Value {
 
 /// Hands in tasks `<id>`, each for one agent, once the topics of these agents are there.
 fn submit(scratch: &Scratch, tasks: &[(&str, &str)]) {
-    let topics: std::collections::BTreeSet<String> = tasks
-        .iter()
-        .map(|(_, agent)| scratch.topic(&format!("assignments.{}", agent.to_lowercase().replace(' ', "-"))))
-        .collect();
+    submit_with(scratch, tasks, "");
+}
+
+/// The same with a text beside the id in the input.
+fn submit_with(scratch: &Scratch, tasks: &[(&str, &str)], text: &str) {
+    await_topics(scratch, tasks.iter().map(|(_, agent)| *agent));
+    let sender = Sender::new(scratch.stack, Partitioner::Default);
+    sender.send_all(tasks.iter().map(|(id, agent)| task(scratch, id, agent, text)));
+}
+
+fn await_topics<'a>(scratch: &Scratch, agents: impl Iterator<Item = &'a str>) {
+    let topic = |agent: &str| scratch.topic(&format!("assignments.{}", agent.to_lowercase().replace(' ', "-")));
+    let topics: BTreeSet<String> = agents.map(topic).collect();
     Topic::open_all(scratch.stack, &Vec::from_iter(topics), SOON);
-    let topic = scratch.topic("tasks");
-    Sender::new(scratch.stack, Partitioner::Default).send_all(tasks.iter().map(|(id, agent)| {
-        let task = json!({ "taskId": id, "objective": "do it", "agents": [agent], "input": { "id": id } });
-        Send::to(&topic).key(id).header("traceparent", TRACE).json(&task)
-    }));
+}
+
+fn task(scratch: &Scratch, id: &str, agent: &str, text: &str) -> Send {
+    let input = json!({ "id": id, "text": text });
+    let task = json!({ "taskId": id, "objective": "do it", "agents": [agent], "input": input });
+    Send::to(&scratch.topic("tasks")).key(id).header("traceparent", TRACE).json(&task)
+}
+
+/// Waits until so many tasks have ended: each once, and well. No report was refused.
+#[track_caller]
+fn each_ends_once(scratch: &Scratch, tasks: usize, within: Duration) {
+    let mut completions = Topic::open(scratch.stack, &scratch.topic("completions"));
+    completions.until(&format!("{tasks} tasks end"), within, |records| {
+        let ended: BTreeSet<&str> = records.iter().map(|record| record.text("taskId")).collect();
+        ended.len() >= tasks
+    });
+    let mut ended: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for record in completions.settle() {
+        ended.entry(record.text("taskId").to_owned()).or_default().push(record.text("outcome").to_owned());
+    }
+    assert_eq!(ended.len(), tasks);
+    ended.retain(|_, outcomes| outcomes != &["SUCCEEDED"]);
+    assert!(ended.is_empty(), "{ended:?}");
+    let dead = Topic::open(scratch.stack, &scratch.topic("agent-status.dlq")).settle().len();
+    assert_eq!(dead, 0);
+}
+
+fn well(asked: &Asked) -> Response {
+    axum::Json(json!({ "status": "SUCCEEDED", "output": { "of": asked.task() } })).into_response()
+}
+
+fn put_off(status: StatusCode, seconds: u32) -> Response {
+    (status, [("Retry-After", seconds.to_string())]).into_response()
 }
 
 fn completion(scratch: &Scratch, task: &str) -> Value {
