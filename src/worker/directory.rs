@@ -70,12 +70,13 @@ impl Directory {
         }
     }
 
-    /// How many assignments the agent may have: what its definition says; else what its instances say they work on at
+    /// How many assignments each agent of limited capacity may have: what its definition says; else what its instances say they work on at
     /// once, and as much again, so that none of them waits for its next one.
-    pub(super) fn capacity(&self, agent: &Agent, now: Timestamp) -> Option<u32> {
-        agent.capacity().or_else(|| {
-            let at_work = self.presence.get().capacity(agent.folded_name(), now, self.patience)?;
-            Some(at_work.saturating_mul(2))
+    pub(super) fn capacities(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<Agent>, u32)> {
+        let presence = self.presence.get();
+        self.registry.current().iter().filter_map(move |agent| {
+            let told = || Some(presence.capacity(agent.folded_name(), now, self.patience)?.saturating_mul(2));
+            Some((agent, agent.capacity().or_else(told)?))
         })
     }
 

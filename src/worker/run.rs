@@ -472,16 +472,9 @@ impl<L: Log, R: Runner> Worker<L, R> {
     /// How many assignments more each agent of limited capacity takes from this worker: its share, rounded up, less what
     /// it has. The little that rounding lets through waits in the agent's topic.
     fn capacity_left(&self) -> Vec<(Arc<Agent>, i64)> {
-        let now = self.clock.now();
         let (held, all) = (self.partitions.len().max(1), usize::try_from(self.settings.partitions).unwrap_or(1).max(1));
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        let limited = self
-            .directory
-            .registry
-            .current()
-            .iter()
-            .filter_map(|agent| Some((agent, self.directory.capacity(agent, now)?)));
-        let left = limited.map(|(agent, capacity)| {
+        let left = self.directory.capacities(self.clock.now()).map(|(agent, capacity)| {
             let share = (capacity as usize * held).div_ceil(all).max(1);
             let in_flight: usize = self.partitions.values().map(|part| part.in_flight(agent.name())).sum();
             (Arc::clone(agent), count(share) - count(in_flight))
@@ -500,17 +493,23 @@ impl<L: Log, R: Runner> Worker<L, R> {
 
     /// Steps that wait for an agent that has room now, as many as it takes.
     fn next_in_line(&self) -> Vec<Returned> {
-        let mut next = Vec::new();
+        let (mut next, mut view) = (Vec::new(), None);
         for (agent, left) in self.capacity_left() {
             let Some(left) = usize::try_from(left).ok().filter(|left| *left > 0) else { continue };
+            let waits = self.partitions.values().any(|partition| partition.line_length(agent.name()) > 0);
+            if !waits {
+                continue;
+            }
+            let view = view.get_or_insert_with(|| self.view());
             let heads = self.partitions.iter().flat_map(|(number, partition)| {
-                partition.line(agent.name()).take(left).map(move |place| (place, *number))
+                let heads = partition.next_in_line(agent.name(), view, left.min(HOUSEKEEPING));
+                heads.into_iter().map(move |place| (place, *number))
             });
             let mut heads: Vec<_> = heads.collect();
             heads.sort();
-            next.extend(heads.into_iter().take(left.min(HOUSEKEEPING)).map(|(place, partition)| Returned {
+            next.extend(heads.into_iter().take(left).map(|(place, partition)| Returned {
                 partition,
-                task_id: Arc::clone(&place.task_id),
+                task_id: place.task_id,
                 input: Input::Admitted { question: place.question },
             }));
         }
