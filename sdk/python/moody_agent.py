@@ -8,7 +8,7 @@ import baton_agent as baton
 
 
 def handler(work):
-    print("begun", work.assignment["assignmentId"], flush=True)
+    print(f"begun {work.assignment['assignmentId']}\n", end="", flush=True)  # in one write: there are several threads
     match work.input:
         case "wait":
             while not Path(os.environ["GATE"]).exists():

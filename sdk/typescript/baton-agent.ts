@@ -367,10 +367,10 @@ function parsed(text: string | null | undefined): unknown {
 
 /** The report, and the words of progress before it. */
 export type Answered = Partial<Report> & { status: string; progressed: [share: number, message: string][] };
+let tested = 0; // over all doubles: an agent answers an assignment once
 /** Runs an agent's handler without Kafka, by the code that serves assignments:
  * `assert.deepEqual((await new TestAgent(agent).run("one two")).output, { words: 2 })`. */
 export class TestAgent<I = unknown> {
-  #number = 0;
   constructor(readonly agent: Agent<I>) {}
   /** One assignment, and what ends it; WITHDRAWN: nothing. `withdrawAfter: n`: it is withdrawn after the n-th word of
    * progress, 0 = once accepted. Other fields are the assignment's; the same `assignmentId` again: delivered twice. */
@@ -378,7 +378,7 @@ export class TestAgent<I = unknown> {
     const { withdrawAfter, ...fields } = more, { definition: { agentName }, format } = this.agent;
     const text = format.text && typeof input === "string" ? input : JSON.stringify(input);
     const progressed: Answered["progressed"] = [];
-    const work: Work<I> = new Work<I>({ taskId: "test", assignmentId: `test~${++this.#number}`, stepId: "1", attempt: 1,
+    const work: Work<I> = new Work<I>({ taskId: "test", assignmentId: `test~${++tested}`, stepId: "1", attempt: 1,
       agentName, effectKey: "test~1", objective: "a test", input: text, ...fields }, format.text, (word) => {
       if (word.status === "PROGRESS") progressed.push([word.progress!, word.message!]);
       if (progressed.length === withdrawAfter) work.abort.abort(new Withdrawn("test"));

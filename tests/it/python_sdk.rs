@@ -214,7 +214,9 @@ fn what_is_done_before_an_earlier_assignment_is_not_committed_and_what_cannot_be
     until("both deliveries are answered", SOON, || if done("second") == 2 { Ok(()) } else { Err(killed.log()) });
     killed.says("late is passed over: its deadline was 1970-01-01");
     assert_eq!(killed.log().matches("is passed over").count(), 3, "{}", killed.log());
-    assert_eq!(killed.begun()[1..], ["first", "second"], "a second delivery begins nothing");
+    let mut begun = killed.begun().split_off(1);
+    begun.sort_unstable();
+    assert_eq!(begun, ["first", "second"], "a second delivery begins nothing");
     killed.process.kill();
     fs::write(bench.gate(), "").expect("the gate can be opened");
     let next = bench.agent_with("next.log", &bench.scratch.stack.registry, 3);
