@@ -146,6 +146,19 @@ fn read(
     Ok(())
 }
 
+/// A record of a table, for the contract to read.
+pub(super) fn raw(record: &Tailed) -> RawRecord<'_> {
+    RawRecord {
+        topic: &record.topic,
+        partition: record.partition,
+        offset: record.offset,
+        timestamp_ms: record.timestamp.unwrap_or(0),
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+        arrived: None,
+    }
+}
+
 impl State {
     /// Whether something is to be tried again.
     fn is_behind(&self) -> bool {
@@ -160,15 +173,7 @@ impl State {
     }
 
     async fn take(&mut self, record: Tailed) {
-        let raw = RawRecord {
-            topic: &record.topic,
-            partition: record.partition,
-            offset: record.offset,
-            timestamp_ms: record.timestamp.unwrap_or(0),
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-            arrived: None,
-        };
+        let raw = raw(&record);
         let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
         self.undecided.remove(&key);
         let decoded = match self.table.codec.decode_definition(&raw) {

@@ -1,8 +1,8 @@
 //! Follows the heartbeats: who shows signs of life, and how much each takes at once.
 
 use super::{Base, agents};
-use crate::contract::{RawRecord, Undecided};
-use crate::kafka::tail::{Next, Tailed};
+use crate::contract::Undecided;
+use crate::kafka::tail::Next;
 use crate::worker::{Clock as _, SharedPresence, Sign, SystemClock};
 use crate::workflow::Timestamp;
 use anyhow::Context;
@@ -25,7 +25,7 @@ pub(super) async fn follow(base: &Base, presence: Arc<SharedPresence>) -> anyhow
             match tail.next(Duration::from_millis(200)) {
                 Ok(Next::Record(record)) => {
                     let heartbeat = loop {
-                        match codec.decode_heartbeat(&raw(&record)) {
+                        match codec.decode_heartbeat(&agents::raw(&record)) {
                             Ok(heartbeat) => break Some(heartbeat),
                             Err(Undecided::NeedsSchema(id)) => match runtime.block_on(registry.schema(id)) {
                                 Ok(Some(schema)) => codec.cache().insert(id, schema),
@@ -54,16 +54,4 @@ pub(super) async fn follow(base: &Base, presence: Arc<SharedPresence>) -> anyhow
         Ok(())
     });
     reading.await.context("the reader panicked")?
-}
-
-fn raw(record: &Tailed) -> RawRecord<'_> {
-    RawRecord {
-        topic: &record.topic,
-        partition: record.partition,
-        offset: record.offset,
-        timestamp_ms: record.timestamp.unwrap_or(0),
-        key: record.key.as_deref(),
-        value: record.value.as_deref(),
-        arrived: None,
-    }
 }

@@ -6,6 +6,7 @@
 //! and owes the same work. It fails only as a [`Stop`], which says what to do.
 
 mod batch;
+mod capacity;
 mod carry;
 mod directory;
 mod encode;
