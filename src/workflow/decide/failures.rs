@@ -21,7 +21,8 @@ pub(super) fn settle(facts: &mut Facts<'_>, step_id: &Arc<str>, failure: &Failur
     let workflow = facts.workflow();
     let Some(step) = workflow.step(step_id) else { return };
     let rule = world.rules().retry.of(&step.agent_name, failure.class);
-    let own = workflow.planned(step_id).and_then(|planned| planned.max_attempts);
+    let of_task = || workflow.task.as_ref()?.limits.as_ref()?.max_attempts;
+    let own = workflow.planned(step_id).and_then(|planned| planned.max_attempts).or_else(of_task);
     let attempts = own.and_then(|own| u32::try_from(own).ok()).unwrap_or(rule.attempts);
     let failures = step.trouble.as_ref().map_or(1, |trouble| trouble.failures);
     // A rule of one attempt says that repeating is of no use, whatever the step allows.
