@@ -2,7 +2,7 @@ use crate::selection::{self, Availability, Policy, Registry, Schemas};
 use crate::workflow::{AgentTraits, Answer, Choosing, Payload, Rules, Settled, Verdict, World};
 
 /// The world as selection sees it: the registry, which topics are there, and the rules.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct View<'a> {
     pub registry: &'a Registry,
     pub availability: Availability,

@@ -56,6 +56,11 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     AGENTS.iter().map(|(name, ..)| *name)
 }
 
+/// What the agent of that name makes.
+pub(crate) fn makes(name: &str) -> &'static str {
+    AGENTS.iter().find(|agent| agent.0 == name).map_or("nothing", |agent| agent.2)
+}
+
 /// Registers all agents.
 pub(crate) fn register_all(world: &World) {
     world.registry.set(registries()[0].clone());

@@ -71,6 +71,14 @@ pub(crate) const KINDS: &[&str] = &[
 /// Every kind of fact there is.
 pub(crate) const FACTS: &[&str] = &[
     "TaskAccepted",
+    "TaskBegun",
+    "PlanAsked",
+    "PlanAccepted",
+    "PlanRejected",
+    "StepReady",
+    "StepSkipped",
+    "ApprovalRequested",
+    "RetryScheduled",
     "AgentAsked",
     "AgentChosen",
     "StepAssigned",
@@ -82,6 +90,9 @@ pub(crate) const FACTS: &[&str] = &[
     "StepNeedsInput",
     "StepTimedOut",
     "OutputRejected",
+    "CommandApplied",
+    "CommandRefused",
+    "CommandHeld",
     "TaskEnded",
 ];
 
@@ -89,6 +100,14 @@ pub(crate) const FACTS: &[&str] = &[
 pub(crate) fn name(fact: &Fact) -> &'static str {
     match fact {
         Fact::TaskAccepted(_) => "TaskAccepted",
+        Fact::TaskBegun => "TaskBegun",
+        Fact::PlanAsked { .. } => "PlanAsked",
+        Fact::PlanAccepted(_) => "PlanAccepted",
+        Fact::PlanRejected(_) => "PlanRejected",
+        Fact::StepReady { .. } => "StepReady",
+        Fact::StepSkipped { .. } => "StepSkipped",
+        Fact::ApprovalRequested { .. } => "ApprovalRequested",
+        Fact::RetryScheduled { .. } => "RetryScheduled",
         Fact::AgentAsked { .. } => "AgentAsked",
         Fact::AgentChosen(_) => "AgentChosen",
         Fact::StepAssigned(_) => "StepAssigned",
@@ -100,6 +119,9 @@ pub(crate) fn name(fact: &Fact) -> &'static str {
         Fact::StepNeedsInput { .. } => "StepNeedsInput",
         Fact::StepTimedOut { .. } => "StepTimedOut",
         Fact::OutputRejected { .. } => "OutputRejected",
+        Fact::CommandApplied(_) => "CommandApplied",
+        Fact::CommandRefused { .. } => "CommandRefused",
+        Fact::CommandHeld { .. } => "CommandHeld",
         Fact::TaskEnded(_) => "TaskEnded",
     }
 }

@@ -17,6 +17,7 @@ mod llm;
 mod model;
 #[cfg(debug_assertions)]
 mod mutants;
+mod plans;
 mod processes;
 mod seeds;
 mod witness;

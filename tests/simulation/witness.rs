@@ -20,13 +20,13 @@ impl Witness for Onlooker {
     fn staged(&self, partition: &Partition, arrivals: &[Arrival], view: &View<'_>, clock: Timestamp, staged: &Staged) {
         let Some(world) = self.world.upgrade() else { return };
         if world.dice.percent(5) {
-            let again = partition.stage(arrivals, view, clock);
+            let again = partition.stage(arrivals, &view.clone(), clock);
             if format!("{again:?}") != format!("{staged:?}") {
                 violated(format!("staged again it differs: {staged:#?} and {again:#?}"));
             }
         }
         if world.dice.percent(25) {
-            one_by_one(partition, arrivals, view, clock, staged);
+            one_by_one(partition, arrivals, &view.clone(), clock, staged);
         }
         owed(staged);
         for (tally, _) in staged.counts.inputs.iter().zip(0..) {

@@ -72,11 +72,11 @@ impl World {
         let dice = Dice::new(seed);
         let partitions = *dice.one(&[1, 2, 3, 3, 4]);
         let topic = |name: &str| format!("{PREFIX}.{name}");
-        let inputs = [topic("tasks"), topic("agent-status")];
+        let inputs = ["tasks", "agent-status", "task-commands"].map(topic);
         let state = topic("task-state");
         let mut broker = Broker::new(inputs.clone(), &state, partitions, SESSION, TRANSACTION, 8_192);
         let outputs = ["task-events", "routing-decisions", "completions", "cancellations", "task-state"];
-        for name in outputs.into_iter().chain(["tasks.dlq", "agent-status.dlq"]) {
+        for name in outputs.into_iter().chain(["tasks.dlq", "agent-status.dlq", "task-commands.dlq"]) {
             broker.topics.insert(topic(name), Topic::new(partitions, 100_000));
         }
         let ids = RecordKind::ALL.into_iter().zip(1..);
@@ -87,7 +87,7 @@ impl World {
             dice,
             partitions,
             broker: Rc::new(RefCell::new(broker)),
-            model: RefCell::new(Model::new(Arc::clone(&codec), processes::MAX_HOPS)),
+            model: RefCell::new(Model::new(Arc::clone(&codec))),
             processes: RefCell::default(),
             agents: RefCell::default(),
             client: RefCell::default(),
