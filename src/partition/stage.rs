@@ -196,7 +196,7 @@ fn tell_plan(
 ) {
     let task = TaskRef { task_id: Arc::clone(&arrival.task_id), accepted, traceparent: None };
     let fact = Fact::PlanRejected(Box::new(PlanRejection { question: 0, faults, attempts: Vec::new() }));
-    let facts = FactsOut { task, first_sequence: 1, events: vec![Event { at, fact }] };
+    let facts = FactsOut { task, first_sequence: 1, is_known: true, events: vec![Event { at, fact }] };
     staged.outputs.push(Planned { origin, item: Output::Facts(facts) });
 }
 
@@ -396,7 +396,7 @@ fn finish(staged: &mut Staged, task_id: Arc<str>, draft: Draft) {
         }
     };
     let task = reference(&task_id, &workflow);
-    let facts = FactsOut { task, first_sequence, events };
+    let facts = FactsOut { task, first_sequence, is_known: workflow.is_known(), events };
     staged.outputs.push(Planned { origin, item: Output::Facts(facts) });
     staged.owed.push((Arc::clone(&task_id), outstanding(&workflow)));
     staged.changed.push((task_id, kept));

@@ -21,7 +21,11 @@ pub enum Input {
         answer: Arc<PlanAnswer>,
     },
     /// A person's word.
-    Commanded(Arc<Command>),
+    Commanded {
+        command: Arc<Command>,
+        /// Where its record lies.
+        place: Position,
+    },
     TimerFired(Timer),
     /// The eligible agents changed: a step that waits may be asked about again.
     Admitted {

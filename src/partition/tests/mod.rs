@@ -195,7 +195,7 @@ fn alphabet() -> Vec<Input> {
 const NOW: Timestamp = Timestamp(DEADLINE);
 
 fn arrival(index: usize, input: Input) -> Arrival {
-    let from_topic = matches!(input, Input::Submitted(_) | Input::Reported { .. } | Input::Commanded(_));
+    let from_topic = matches!(input, Input::Submitted(_) | Input::Reported { .. } | Input::Commanded { .. });
     let source = from_topic.then_some(Source { input: 0, offset: index as i64 });
     Arrival { task_id: "t".into(), what: What::Input(input), source, at: Timestamp(0) }
 }
