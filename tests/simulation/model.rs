@@ -224,6 +224,7 @@ impl Model {
             let mut workflow = before;
             for event in &events {
                 self.occurred.push(coverage::name(&event.fact));
+                self.occurred.extend(coverage::further(&event.fact));
                 self.facts += 1;
                 fits(&task_id, &workflow, event);
                 let run = workflow.run;
@@ -297,6 +298,12 @@ impl Model {
                 violated(format!("{task_id}: its owner has {found:#?}, committed is {:#?}", known.kept));
             }
         }
+    }
+
+    /// The workflows of a partition.
+    pub(crate) fn workflows(&self, partition: i32) -> impl Iterator<Item = (&Arc<str>, &Workflow)> {
+        let place = self.places.get(&partition);
+        place.into_iter().flat_map(|place| place.tasks.iter().map(|(id, known)| (id, &known.workflow)))
     }
 
     /// Tasks that have not ended.

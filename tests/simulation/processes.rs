@@ -1,6 +1,8 @@
 //! Workers as processes: started, scheduled, frozen, killed at any call, started again.
 
+use super::agents;
 use super::kafka::{FakeLog, Host as _, Seat};
+use super::lines;
 use super::llm::SimRunner;
 use super::violated;
 use super::witness::Onlooker;
@@ -128,7 +130,7 @@ fn settings(world: &World, name: &str) -> Settings {
         payload_bytes: 6_000,
         rules: rules(*dice.one(&[PlanFallback::Step, PlanFallback::Route, PlanFallback::Fail])),
         dead_letter_ratio: 0.5,
-        heartbeat_timeout: 10_000,
+        heartbeat_timeout: agents::SILENCE,
         policy: Policy {
             llm: *dice.one(&[LlmUse::Always, LlmUse::Ambiguous, LlmUse::Ambiguous, LlmUse::Never]),
             llm_available: true,
@@ -170,7 +172,7 @@ fn boot(world: &World, process: usize) {
         codec: Arc::clone(&world.codec),
         names: Arc::clone(&world.names),
         registry: Arc::clone(&world.registry),
-        presence: Arc::default(),
+        presence: Arc::clone(&world.presence),
         metrics: Arc::new(Metrics::new()),
         health: Health::new(),
         stop: Arc::clone(&stop),
@@ -201,12 +203,14 @@ pub(crate) fn turn(world: &World, process: usize) -> bool {
         return true;
     }
     let Some(mut worker) = worker else { return false };
+    let before = lines::taken(world, &worker);
     match catch_unwind(AssertUnwindSafe(|| worker.turn())) {
         Ok(Ok(())) => {
             let touched = world.processes.borrow()[process].seat.take_touched();
             if touched && owns(world, process) {
                 let model = world.model.borrow();
                 worker.partitions().for_each(|partition| model.compare(partition));
+                lines::capacity(world, &before, &lines::taken(world, &worker));
             }
             world.processes.borrow_mut()[process].worker = Some(worker);
             touched
