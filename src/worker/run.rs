@@ -20,7 +20,7 @@ use super::{
 };
 use crate::contract::{Codec, ContractNames};
 use crate::partition::{Arrival, INPUTS, Partition, Restorer, What};
-use crate::selection::{Agent, Schemas};
+use crate::selection::{Agent, Room, Schemas};
 use crate::telemetry::{Health, InputCounters, Metrics};
 use crate::workflow::{Input, Timestamp};
 use rustc_hash::FxHashMap;
@@ -442,6 +442,10 @@ impl<L: Log, R: Runner> Worker<L, R> {
 
     /// Steps that wait and may be asked about again, and finished tasks to forget.
     fn housekeeping(&mut self, batch: &mut Batch, clock: Timestamp) {
+        // Before those that wait for others: who is next of a line is so by its rank.
+        for one in self.next_in_line() {
+            batch.push_returned(one, clock);
+        }
         if self.admit_wanted && self.clock.elapsed() >= self.admit_after {
             (self.admit_wanted, self.admit_after) = (false, self.clock.elapsed() + ADMIT_EVERY);
             let view = self.view();
@@ -449,8 +453,11 @@ impl<L: Log, R: Runner> Worker<L, R> {
             for (number, partition) in self.partitions.iter().filter(|(_, partition)| partition.has_waiting()) {
                 let most = HOUSEKEEPING - admitted.len().min(HOUSEKEEPING);
                 let waiting = partition.admit(&view, most);
-                let input =
-                    |(task_id, question)| Returned { partition: *number, task_id, input: Input::Admitted { question } };
+                let input = |(task_id, question)| Returned {
+                    partition: *number,
+                    task_id,
+                    input: Input::Admitted { question, agent_name: None },
+                };
                 admitted.extend(waiting.into_iter().map(input));
             }
             // More than one batch takes: go on with the next.
@@ -458,9 +465,6 @@ impl<L: Log, R: Runner> Worker<L, R> {
             for one in admitted {
                 batch.push_returned(one, clock);
             }
-        }
-        for one in self.next_in_line() {
-            batch.push_returned(one, clock);
         }
         for (number, partition) in &self.partitions {
             for task_id in partition.forgettable(self.settings.window, clock, HOUSEKEEPING) {
@@ -489,11 +493,11 @@ impl<L: Log, R: Runner> Worker<L, R> {
         left.collect()
     }
 
-    /// The same for what is chosen now, by topic name: whoever waits in line goes before it.
-    pub(super) fn room(&self) -> FxHashMap<String, i64> {
+    /// The same by topic name, and how many wait in line.
+    pub(super) fn room(&self) -> FxHashMap<String, Room> {
         let left = self.capacity_left().into_iter().map(|(agent, left)| {
             let line: usize = self.partitions.values().map(|part| part.line_length(agent.name())).sum();
-            (agent.topic_name().to_owned(), left - i64::try_from(line).unwrap_or(i64::MAX))
+            (agent.topic_name().to_owned(), Room { left, in_line: i64::try_from(line).unwrap_or(i64::MAX) })
         });
         left.collect()
     }
@@ -503,6 +507,11 @@ impl<L: Log, R: Runner> Worker<L, R> {
         let mut next = Vec::new();
         for (agent, left) in self.capacity_left() {
             let Some(left) = usize::try_from(left).ok().filter(|left| *left > 0) else { continue };
+            let (topic, available) = (agent.topic_name(), &self.directory.availability);
+            if !available.has(topic) || available.is_gone(topic) {
+                continue;
+            }
+            let agent_name: Arc<str> = agent.name().into();
             let heads = self.partitions.iter().flat_map(|(number, partition)| {
                 partition.line(agent.name()).take(left).map(move |place| (place, *number))
             });
@@ -511,7 +520,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             next.extend(heads.into_iter().take(left.min(HOUSEKEEPING)).map(|(place, partition)| Returned {
                 partition,
                 task_id: Arc::clone(&place.task_id),
-                input: Input::Admitted { question: place.question },
+                input: Input::Admitted { question: place.question, agent_name: Some(Arc::clone(&agent_name)) },
             }));
         }
         next
