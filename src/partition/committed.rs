@@ -1,7 +1,6 @@
 use super::{INPUTS, Staged};
 use crate::workflow::{
-    ChoiceState, Choosing, ContentHash, Effect, OpenChoice, Outcome, Phase, Position, Timestamp, Workflow, World,
-    outstanding,
+    ChoiceState, ContentHash, Effect, OpenChoice, Outcome, Phase, Position, Timestamp, Workflow, World, outstanding,
 };
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,9 +60,6 @@ pub struct InLine {
     pub task_id: Arc<str>,
     pub question: u32,
 }
-
-/// Places of a line that are looked at in one go.
-const LOOKED_AT: usize = 2_000;
 
 /// Milliseconds of waiting that make up for one level of priority.
 const AGEING: i64 = 60_000;
@@ -223,21 +219,6 @@ impl Partition {
     /// The steps that wait for the agent of this name to have room, the next one first.
     pub fn line(&self, agent_name: &str) -> impl Iterator<Item = &InLine> {
         self.lines.get(agent_name).into_iter().flatten()
-    }
-
-    /// The first of them, at most `most`, that would be admitted if the agent had room: whoever cannot be, for the agent
-    /// is another by now, keeps its place and holds nobody up.
-    #[must_use]
-    pub fn next_in_line(&self, agent_name: &str, world: &dyn World, most: usize) -> Vec<InLine> {
-        let admissible = |place: &&InLine| {
-            let Some(Kept::Workflow(workflow)) = self.tasks.get(&place.task_id) else { return false };
-            let Some(choice) = workflow.choice(place.question) else { return false };
-            let ChoiceState::Refused { eligible, .. } = &choice.state else { return false };
-            world.let_through(agent_name);
-            let others = |choosing: &Choosing<'_>| *world.eligible(choosing) != **eligible;
-            !workflow.is_held_back() && crate::workflow::waiting(workflow, choice, others).unwrap_or(false)
-        };
-        self.line(agent_name).take(LOOKED_AT).filter(admissible).take(most).cloned().collect()
     }
 
     /// How many wait for the agent of this name to have room.

@@ -50,6 +50,8 @@ pub struct CancellationOut {
 pub struct FactsOut {
     pub task: TaskRef,
     pub first_sequence: u64,
+    /// Whether the task itself has come; if not, `task.accepted` is the place of the first command for it.
+    pub is_known: bool,
     pub events: Vec<Event>,
 }
 

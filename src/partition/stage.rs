@@ -5,8 +5,8 @@ use super::{
     Output, Part, PartKey, Partition, Planned, Receipt, Refusal, Source, Staged, Tally, TaskRef, What,
 };
 use crate::workflow::{
-    ChoiceState, Event, Fact, Input, Outcome, Payload, Phase, PlanRejection, PlannedStep, Position, Reason, Rejection,
-    Step, TaskEnd, Timestamp, Usage, Workflow, World, decided, outstanding, withdrawn,
+    Event, Fact, Input, Outcome, Payload, Phase, PlanRejection, PlannedStep, Position, Reason, Rejection, Step,
+    TaskEnd, Timestamp, Usage, Workflow, World, decided, outstanding, withdrawn,
 };
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -113,12 +113,11 @@ impl Partition {
     ) {
         // Time never runs backwards within a workflow, whatever the wall clock of its new owner says.
         let now = clock.max(draft.workflow.last_at);
-        if let Input::Admitted { question } = input
-            && let Some(ChoiceState::Refused { busy, .. }) =
-                draft.workflow.choice(*question).map(|choice| &choice.state)
-        {
-            busy.iter().for_each(|agent_name| world.let_through(agent_name));
-        }
+        let next_of = match input {
+            Input::Admitted { agent_name, .. } => agent_name.as_deref(),
+            _ => None,
+        };
+        world.let_through(next_of);
         match decided(&draft.workflow, input, world, now) {
             Ok((events, evolved)) => {
                 tally(staged, arrival).accepted += 1;
@@ -126,9 +125,6 @@ impl Partition {
                 let withdrawn = withdrawn(&draft.workflow, &events);
                 draft.workflow = evolved.map_or_else(|| Arc::clone(&draft.workflow), Arc::new);
                 for event in &events {
-                    if let Fact::StepAssigned(assigned) = &event.fact {
-                        world.assigned(&assigned.chosen.agent_name);
-                    }
                     publish(staged, draft, origin, &arrival.task_id, event);
                 }
                 for withdrawn in withdrawn {
@@ -196,7 +192,7 @@ fn tell_plan(
 ) {
     let task = TaskRef { task_id: Arc::clone(&arrival.task_id), accepted, traceparent: None };
     let fact = Fact::PlanRejected(Box::new(PlanRejection { question: 0, faults, attempts: Vec::new() }));
-    let facts = FactsOut { task, first_sequence: 1, events: vec![Event { at, fact }] };
+    let facts = FactsOut { task, first_sequence: 1, is_known: true, events: vec![Event { at, fact }] };
     staged.outputs.push(Planned { origin, item: Output::Facts(facts) });
 }
 
@@ -396,7 +392,7 @@ fn finish(staged: &mut Staged, task_id: Arc<str>, draft: Draft) {
         }
     };
     let task = reference(&task_id, &workflow);
-    let facts = FactsOut { task, first_sequence, events };
+    let facts = FactsOut { task, first_sequence, is_known: workflow.is_known(), events };
     staged.outputs.push(Planned { origin, item: Output::Facts(facts) });
     staged.owed.push((Arc::clone(&task_id), outstanding(&workflow)));
     staged.changed.push((task_id, kept));

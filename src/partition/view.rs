@@ -2,7 +2,7 @@ use crate::selection::{self, Availability, Policy, Registry, Schemas};
 use crate::workflow::{AgentTraits, Answer, Choosing, Payload, Rules, Settled, Verdict, World};
 
 /// The world as selection sees it: the registry, which topics are there, and the rules.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct View<'a> {
     pub registry: &'a Registry,
     pub availability: Availability,
@@ -35,10 +35,9 @@ impl World for View<'_> {
         }
     }
 
-    fn let_through(&self, agent_name: &str) {
-        if let Some(agent) = self.registry.agent(agent_name) {
-            self.availability.make_room(agent.topic_name());
-        }
+    fn let_through(&self, agent_name: Option<&str>) {
+        let agent = agent_name.and_then(|name| self.registry.agent(name));
+        self.availability.let_through(agent.map(|agent| agent.topic_name()));
     }
 
     fn agent(&self, agent_name: &str) -> Option<AgentTraits> {

@@ -113,8 +113,19 @@ pub struct Availability {
     topics: Arc<FxHashSet<String>>,
     /// Topic names of agents that showed signs of life and do so no more.
     gone: Arc<FxHashSet<String>>,
-    /// By topic name: assignments that may still be given to the agent; absent = any number.
-    room: RefCell<FxHashMap<String, i64>>,
+    /// By topic name; absent = any number.
+    room: RefCell<FxHashMap<String, Room>>,
+    /// Whose line the step that is decided now comes from, as its next.
+    passing: RefCell<Option<String>>,
+}
+
+/// What an agent of limited capacity can be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Assignments that may still be given to it; negative where it has more than its share.
+    pub left: i64,
+    /// Steps in its line, which go before all others.
+    pub in_line: i64,
 }
 
 impl Availability {
@@ -125,28 +136,30 @@ impl Availability {
 
     /// The same topics, with so much room by topic name.
     #[must_use]
-    pub fn with_room(&self, room: FxHashMap<String, i64>) -> Self {
-        Self { topics: Arc::clone(&self.topics), gone: Arc::clone(&self.gone), room: RefCell::new(room) }
+    pub fn with_room(&self, room: FxHashMap<String, Room>) -> Self {
+        let (topics, gone) = (Arc::clone(&self.topics), Arc::clone(&self.gone));
+        Self { topics, gone, room: RefCell::new(room), passing: RefCell::default() }
     }
 
     /// Whether one assignment more may be given to the agent.
     #[must_use]
     pub fn has_room(&self, topic_name: &str) -> bool {
-        self.room.borrow().get(topic_name).is_none_or(|left| *left > 0)
+        let next = self.passing.borrow().as_deref() == Some(topic_name);
+        self.room.borrow().get(topic_name).is_none_or(|room| room.left > if next { 0 } else { room.in_line.max(0) })
     }
 
     /// One assignment more was given to the agent.
     pub fn take_room(&self, topic_name: &str) {
-        if let Some(left) = self.room.borrow_mut().get_mut(topic_name) {
-            *left -= 1;
+        let next = self.passing.borrow_mut().take_if(|passing| passing == topic_name).is_some();
+        if let Some(room) = self.room.borrow_mut().get_mut(topic_name) {
+            room.left -= 1;
+            room.in_line -= i64::from(next);
         }
     }
 
-    /// There is room for one of those in line.
-    pub fn make_room(&self, topic_name: &str) {
-        if let Some(left) = self.room.borrow_mut().get_mut(topic_name) {
-            *left = 1;
-        }
+    /// The step that is decided next is the next of this agent's line; none: of nobody's.
+    pub fn let_through(&self, topic_name: Option<&str>) {
+        *self.passing.borrow_mut() = topic_name.map(str::to_owned);
     }
 
     #[must_use]

@@ -3,7 +3,7 @@
 
 use super::settings::HOUSEKEEPING;
 use super::{Log, Returned, Runner, Worker};
-use crate::selection::Agent;
+use crate::selection::{Agent, Room};
 use crate::workflow::Input;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -22,35 +22,35 @@ impl<L: Log, R: Runner> Worker<L, R> {
         left.collect()
     }
 
-    /// The same for what is chosen now, by topic name: whoever waits in line goes before it.
-    pub(super) fn room(&self) -> FxHashMap<String, i64> {
+    /// The same by topic name, and how many wait in line.
+    pub(super) fn room(&self) -> FxHashMap<String, Room> {
         let left = self.capacity_left().into_iter().map(|(agent, left)| {
             let line: usize = self.partitions.values().map(|part| part.line_length(agent.name())).sum();
-            (agent.topic_name().to_owned(), left - i64::try_from(line).unwrap_or(i64::MAX))
+            (agent.topic_name().to_owned(), Room { left, in_line: i64::try_from(line).unwrap_or(i64::MAX) })
         });
         left.collect()
     }
 
-    /// Steps that wait for an agent that has room now, as many as it takes.
+    /// Steps that wait for an agent that has room now, as many as it takes. Each is decided anew, so that one that does not
+    /// suit its agent any more leaves the line.
     pub(super) fn next_in_line(&self) -> Vec<Returned> {
-        let (mut next, mut view) = (Vec::new(), None);
+        let mut next = Vec::new();
         for (agent, left) in self.capacity_left() {
             let Some(left) = usize::try_from(left).ok().filter(|left| *left > 0) else { continue };
-            let waits = self.partitions.values().any(|partition| partition.line_length(agent.name()) > 0);
-            if !waits {
+            let (topic, available) = (agent.topic_name(), &self.directory.availability);
+            if !available.has(topic) || available.is_gone(topic) {
                 continue;
             }
-            let view = view.get_or_insert_with(|| self.view());
+            let agent_name: Arc<str> = agent.name().into();
             let heads = self.partitions.iter().flat_map(|(number, partition)| {
-                let heads = partition.next_in_line(agent.name(), view, left.min(HOUSEKEEPING));
-                heads.into_iter().map(move |place| (place, *number))
+                partition.line(agent.name()).take(left).map(move |place| (place, *number))
             });
             let mut heads: Vec<_> = heads.collect();
             heads.sort();
-            next.extend(heads.into_iter().take(left).map(|(place, partition)| Returned {
+            next.extend(heads.into_iter().take(left.min(HOUSEKEEPING)).map(|(place, partition)| Returned {
                 partition,
-                task_id: place.task_id,
-                input: Input::Admitted { question: place.question },
+                task_id: Arc::clone(&place.task_id),
+                input: Input::Admitted { question: place.question, agent_name: Some(Arc::clone(&agent_name)) },
             }));
         }
         next

@@ -1,11 +1,11 @@
 //! One batch to its commit: staged, written, adopted; staged again after an abort; given up where it must be.
 
-use super::batch::Batch;
+use super::batch::{Batch, Share};
 use super::intake::STATUS;
 use super::mutant::{self, Mutant};
 use super::settings::{ABORTS_BEFORE_GIVING_UP, ABORTS_BEFORE_SPLIT, BACK_OFF, RECORD_OVERHEAD};
 use super::{Log, Offsets, Outcome, Outgoing, Runner, Stop, Worker};
-use crate::partition::{Ending, INPUTS, Output, Staged, View, What};
+use crate::partition::{Ending, INPUTS, Output, Partition, Staged, View, What};
 use crate::telemetry::spans;
 use crate::workflow::{SettledBy, Timestamp};
 use std::sync::Arc;
@@ -127,14 +127,16 @@ impl<L: Log, R: Runner> Worker<L, R> {
         let view = self.view();
         let held =
             batch.shares.iter().filter_map(|(number, share)| Some((number, share, self.partitions.get(number)?)));
-        let staged: Vec<(i32, Staged)> =
-            held.map(|(number, share, partition)| (*number, partition.stage(&share.arrivals, &view, clock))).collect();
-        if let Some(witness) = &self.witness {
-            for (number, staged) in &staged {
-                let (partition, share) = (&self.partitions[number], &batch.shares[number]);
-                witness.staged(partition, &share.arrivals, &view, clock, staged);
+        let stage = |(number, share, partition): (&i32, &Share, &Partition)| {
+            // Staging takes agents' room: a witness that stages again begins from what there was.
+            let before = self.witness.is_some().then(|| view.clone());
+            let staged = partition.stage(&share.arrivals, &view, clock);
+            if let (Some(witness), Some(before)) = (&self.witness, before) {
+                witness.staged(partition, &share.arrivals, &before, clock, &staged);
             }
-        }
+            (*number, staged)
+        };
+        let staged: Vec<(i32, Staged)> = held.map(stage).collect();
         let decisions: u64 = staged.iter().map(|(_, staged)| staged.counts.decisions).sum();
         let took = i64::try_from(self.clock.elapsed().saturating_sub(started).as_micros()).unwrap_or(i64::MAX);
         // Decisions are made in a batch: each is charged its share of the batch's time.

@@ -103,7 +103,9 @@ impl Encoder {
             }
             Output::Facts(facts) => {
                 let record = facts_of(facts);
-                let id = format!("{}~{}~f{}", facts.task.task_id, facts.task.accepted, facts.first_sequence);
+                // Before its task has come, the place is one of another topic.
+                let of = if facts.is_known { "" } else { "command-" };
+                let id = format!("{}~{of}{}~f{}", facts.task.task_id, facts.task.accepted, facts.first_sequence);
                 self.record(envelope(&self.events, &facts.task, id, Timestamp(record.at)), &record)
             }
             Output::Completion(completion) => {
@@ -408,7 +410,7 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
         }
         Fact::CommandApplied(command) => command_fact(FactType::CommandApplied, command, None),
         Fact::CommandRefused { command, reason } => command_fact(FactType::CommandRefused, command, Some(reason)),
-        Fact::CommandHeld { command, until } => {
+        Fact::CommandHeld { command, until, .. } => {
             let held = format!("the task is not known yet; waiting for it until {}", rfc3339(until.0));
             command_fact(FactType::CommandHeld, command, Some(&held))
         }

@@ -162,7 +162,10 @@ impl Intake {
             COMMANDS => match encoder.codec.decode_command(&raw) {
                 Ok(ingress) => {
                     let what = match ingress.draft.check(&self.limits) {
-                        Ok(command) => What::Input(Input::Commanded(Arc::new(command))),
+                        Ok(command) => {
+                            let place = Position { partition: record.partition, offset: record.offset };
+                            What::Input(Input::Commanded { command: Arc::new(command), place })
+                        }
                         Err(refusal) => refused(refusal.reason, refusal.detail),
                     };
                     (ingress.task_id, what)

@@ -243,7 +243,7 @@ impl Clock for SystemClock {
 
 /// Looks on while batches are staged, for whoever checks the engine from outside; it changes nothing.
 pub trait Witness {
-    /// A partition's share of a batch was staged, and will be tried in the next transaction.
+    /// A partition's share of a batch was staged, and will be tried in the next transaction. `view` is as it was before.
     fn staged(&self, partition: &Partition, arrivals: &[Arrival], view: &View<'_>, clock: Timestamp, staged: &Staged);
 }
 

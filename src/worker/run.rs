@@ -441,6 +441,10 @@ impl<L: Log, R: Runner> Worker<L, R> {
 
     /// Steps that wait and may be asked about again, and finished tasks to forget.
     fn housekeeping(&mut self, batch: &mut Batch, clock: Timestamp) {
+        // Before those that wait for others: who is next of a line is so by its rank.
+        for one in self.next_in_line() {
+            batch.push_returned(one, clock);
+        }
         if self.admit_wanted && self.clock.elapsed() >= self.admit_after {
             (self.admit_wanted, self.admit_after) = (false, self.clock.elapsed() + ADMIT_EVERY);
             let view = self.view();
@@ -448,8 +452,11 @@ impl<L: Log, R: Runner> Worker<L, R> {
             for (number, partition) in self.partitions.iter().filter(|(_, partition)| partition.has_waiting()) {
                 let most = HOUSEKEEPING - admitted.len().min(HOUSEKEEPING);
                 let waiting = partition.admit(&view, most);
-                let input =
-                    |(task_id, question)| Returned { partition: *number, task_id, input: Input::Admitted { question } };
+                let input = |(task_id, question)| Returned {
+                    partition: *number,
+                    task_id,
+                    input: Input::Admitted { question, agent_name: None },
+                };
                 admitted.extend(waiting.into_iter().map(input));
             }
             // More than one batch takes: go on with the next.
@@ -457,9 +464,6 @@ impl<L: Log, R: Runner> Worker<L, R> {
             for one in admitted {
                 batch.push_returned(one, clock);
             }
-        }
-        for one in self.next_in_line() {
-            batch.push_returned(one, clock);
         }
         for (number, partition) in &self.partitions {
             for task_id in partition.forgettable(self.settings.window, clock, HOUSEKEEPING) {

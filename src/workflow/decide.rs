@@ -67,12 +67,14 @@ pub fn decided(
         (Input::Reported { report, too_large }, _) => {
             reports::reported(&mut facts, report, too_large.as_deref(), world)?;
         }
-        (Input::Commanded(command), _) => commands::commanded(&mut facts, command, world)?,
+        (Input::Commanded { command, place }, _) => commands::commanded(&mut facts, command, *place, world)?,
         (Input::TimerFired(timer), Phase::Absent) => timers::fired(&mut facts, timer, world)?,
         (_, Phase::Absent) => return Err(Rejection::Stale("the task is not known")),
         (_, Phase::Ended { .. }) => return Err(Rejection::Stale("the task has ended")),
         (Input::Answered { question, answer }, Phase::Live) => routing::answered(&mut facts, *question, answer, world)?,
-        (Input::Admitted { question }, Phase::Live) => routing::admitted(&mut facts, *question, world)?,
+        (Input::Admitted { question, agent_name }, Phase::Live) => {
+            routing::admitted(&mut facts, *question, agent_name.is_some(), world)?;
+        }
         (Input::Planned { question, answer }, Phase::Live) => {
             planning::planned(&mut facts, *question, answer, world)?;
         }

@@ -118,6 +118,8 @@ pub enum Fact {
     CommandHeld {
         command: Arc<Command>,
         until: Timestamp,
+        /// Where its record lies.
+        place: Position,
     },
     TaskEnded(TaskEnd),
 }

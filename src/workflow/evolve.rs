@@ -115,7 +115,11 @@ pub fn evolve(workflow: &mut Workflow, event: &Event) {
             workflow.held.retain(|held| held.command != *command);
             remember(workflow, command);
         }
-        Fact::CommandHeld { command, until } => {
+        Fact::CommandHeld { command, until, place } => {
+            // Until the task has come, what is told of it is named after the first command.
+            if workflow.last_fact == 1 {
+                workflow.accepted = *place;
+            }
             workflow.held.push(HeldCommand { command: Arc::clone(command), until: *until });
         }
         Fact::TaskEnded(end) => ended(workflow, end.outcome, event.at),

@@ -21,11 +21,17 @@ pub enum Input {
         answer: Arc<PlanAnswer>,
     },
     /// A person's word.
-    Commanded(Arc<Command>),
+    Commanded {
+        command: Arc<Command>,
+        /// Where its record lies.
+        place: Position,
+    },
     TimerFired(Timer),
-    /// The eligible agents changed: a step that waits may be asked about again.
+    /// A step that waits may be asked about again.
     Admitted {
         question: u32,
+        /// The agent that has room for it, as the next of its line; none: the eligible agents changed.
+        agent_name: Option<Arc<str>>,
     },
     /// What the task would have written does not fit its topic. Ends it.
     TooLarge {

@@ -26,6 +26,7 @@ pub struct Workflow {
     pub phase: Phase,
     /// None before acceptance, and of a receipt.
     pub task: Option<Arc<Task>>,
+    /// Before acceptance the place of the first command for it.
     pub accepted: Position,
     pub content_hash: ContentHash,
     pub submitted_at: Timestamp,

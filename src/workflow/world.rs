@@ -18,8 +18,9 @@ pub trait World {
     /// Takes note that an agent has one assignment more, for what is decided after it in the same transaction.
     fn assigned(&self, agent_name: &str);
 
-    /// Takes note that an agent has room for the one step in line that is looked at next.
-    fn let_through(&self, agent_name: &str);
+    /// Takes note that the step that is decided next is the next of this agent's line, which has room for it; none: of
+    /// nobody's.
+    fn let_through(&self, agent_name: Option<&str>);
 
     /// What is known of a registered agent; none if it is not registered.
     fn agent(&self, agent_name: &str) -> Option<AgentTraits>;

@@ -3,19 +3,48 @@
 use super::world::{PREFIX, World};
 use baton::contract::{AgentReport, Assignment, ErrorClass, ReportError, ReportStatus, Usage, home_partition};
 use baton::selection::{Agent, Definition, Registry, Resolved, Version, topic_name};
-use baton::worker::Outgoing;
+use baton::worker::{Outgoing, Sign};
+use baton::workflow::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-/// Name, the label it takes, the label it makes, its output's format.
-const AGENTS: [(&str, &str, &str, &str); 6] = [
-    ("Checker", "raw", "checked", "text/plain"),
-    ("Second Checker", "raw", "checked", "text/plain"),
-    ("Scorer", "checked", "scored", "text/plain"),
-    ("Writer", "scored", "answered", "text/plain"),
-    ("Reader", "doc", "table", "application/json"),
-    ("Printer", "table", "doc", "text/plain"),
+struct Kind {
+    name: &'static str,
+    /// Labels of its input and its output.
+    takes: &'static str,
+    makes: &'static str,
+    format: &'static str,
+    /// What it takes at once.
+    most: Option<i32>,
+    idempotent: bool,
+    asks_approval: bool,
+    /// Gives signs of life, as long as it does.
+    beats: bool,
+}
+
+const PLAIN: Kind = Kind {
+    name: "",
+    takes: "",
+    makes: "",
+    format: "text/plain",
+    most: None,
+    idempotent: true,
+    asks_approval: false,
+    beats: false,
+};
+
+const AGENTS: [Kind; 6] = [
+    Kind { name: "Checker", takes: "raw", makes: "checked", ..PLAIN },
+    Kind { name: "Second Checker", takes: "raw", makes: "checked", most: Some(1), idempotent: false, ..PLAIN },
+    Kind { name: "Scorer", takes: "checked", makes: "scored", most: Some(2), beats: true, ..PLAIN },
+    Kind { name: "Writer", takes: "scored", makes: "answered", beats: true, ..PLAIN },
+    Kind { name: "Reader", takes: "doc", makes: "table", format: "application/json", ..PLAIN },
+    Kind { name: "Printer", takes: "table", makes: "doc", asks_approval: true, ..PLAIN },
 ];
+
+/// Milliseconds between two signs of life, and of silence after which an agent is gone.
+const BEAT: i64 = 1_000;
+pub(crate) const SILENCE: i64 = 4_000;
 
 /// Sizes of inputs and outputs, in bytes; the last ones are over one limit or another.
 pub(crate) const SIZES: [usize; 8] = [1, 10, 10, 100, 100, 1_500, 3_800, 5_200];
@@ -25,19 +54,23 @@ fn registries() -> &'static [Registry] {
     static ALL: OnceLock<Vec<Registry>> = OnceLock::new();
     ALL.get_or_init(|| {
         let mut entries = BTreeMap::new();
-        for (name, takes, makes, format) in AGENTS {
+        for kind in &AGENTS {
+            let (name, takes, makes) = (kind.name, kind.takes, kind.makes);
             let mut definition = Definition::new(name);
             definition.description = format!("Makes {makes} of {takes}.");
             definition.capabilities = vec![format!("make {makes}")];
             definition.input.contract = Some(takes.to_owned());
             definition.output.contract = Some(makes.to_owned());
-            definition.output.format = format.to_owned();
+            definition.output.format = kind.format.to_owned();
+            definition.max_concurrency = kind.most;
+            definition.idempotent = kind.idempotent;
+            definition.require_approval = kind.asks_approval;
             let (takes, makes) = (Resolved::Label(takes.to_owned()), Resolved::Label(makes.to_owned()));
             let agent = Agent::compile(&key(name), definition, takes, makes).expect("a sound definition");
             entries.insert(key(name), Ok(Arc::new(agent)));
         }
         let all = Registry::new(entries);
-        let without = AGENTS.iter().map(|(name, ..)| all.remove(&key(name)));
+        let without = AGENTS.iter().map(|kind| all.remove(&key(kind.name)));
         [all.clone()].into_iter().chain(without.collect::<Vec<_>>()).collect()
     })
 }
@@ -49,11 +82,21 @@ fn key(name: &str) -> String {
 /// The topics of all agents' assignments.
 pub(crate) fn topics() -> &'static [String] {
     static TOPICS: OnceLock<Vec<String>> = OnceLock::new();
-    TOPICS.get_or_init(|| AGENTS.iter().map(|(name, ..)| format!("{PREFIX}.assignments.{}", key(name))).collect())
+    TOPICS.get_or_init(|| AGENTS.iter().map(|kind| format!("{PREFIX}.assignments.{}", key(kind.name))).collect())
 }
 
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    AGENTS.iter().map(|(name, ..)| *name)
+    AGENTS.iter().map(|kind| kind.name)
+}
+
+/// What the agent of that name makes.
+pub(crate) fn makes(name: &str) -> &'static str {
+    AGENTS.iter().find(|kind| kind.name == name).map_or("nothing", |kind| kind.makes)
+}
+
+/// Agents that take only so much at once, and how much.
+pub(crate) fn limited() -> impl Iterator<Item = (&'static str, usize)> {
+    AGENTS.iter().filter_map(|kind| Some((kind.name, usize::try_from(kind.most?).ok()?)))
 }
 
 /// Registers all agents.
@@ -73,6 +116,8 @@ pub(crate) struct Agents {
     positions: BTreeMap<(&'static str, usize), i64>,
     /// Reports on their way, by when they are sent.
     sending: Vec<(i64, Outgoing, String)>,
+    /// When each gives its next sign of life.
+    beats: BTreeMap<&'static str, i64>,
 }
 
 impl Agents {
@@ -81,8 +126,30 @@ impl Agents {
     }
 }
 
+/// Signs of life, which stop for a while now and then.
+fn beat(world: &World) {
+    let now = world.time();
+    for kind in AGENTS.iter().filter(|kind| kind.beats) {
+        let due = world.agents.borrow().beats.get(kind.name).copied().unwrap_or(0);
+        if due > now && !(world.is_calm() && due > now + BEAT) {
+            continue;
+        }
+        let stops = due > 0 && world.dice.percent(3) && !world.is_calm();
+        if stops {
+            world.occurred("heartbeats stop");
+        }
+        let next = if stops { now + world.dice.millis(2 * SILENCE, 4 * SILENCE) } else { now + BEAT };
+        world.agents.borrow_mut().beats.insert(kind.name, next);
+        if !stops {
+            let sign = Sign { at: Timestamp(world.wall()), capacity: 3 };
+            world.presence.take(kind.name, "one", sign, Some(Timestamp(world.wall())));
+        }
+    }
+}
+
 /// One agent reads, or one report is sent; whether anything was done.
 pub(crate) fn act(world: &World) -> bool {
+    beat(world);
     let now = world.time();
     let due = {
         let sending = &mut world.agents.borrow_mut().sending;
@@ -151,14 +218,10 @@ fn work(world: &World, assignment: &Assignment) {
             world.occurred("report missing");
             return;
         }
-        6..12 => {
-            let error =
-                ReportError { class: ErrorClass::Permanent, message: "no".to_owned(), ..ReportError::default() };
-            AgentReport { error: Some(error), ..report(ReportStatus::Failed) }
-        }
-        12..22 => report(ReportStatus::Declined),
-        22..26 => report(ReportStatus::InputRequired),
-        26..32 => {
+        6..20 => AgentReport { error: Some(error(world)), ..report(ReportStatus::Failed) },
+        20..27 => report(ReportStatus::Declined),
+        27..32 => report(ReportStatus::InputRequired),
+        32..38 => {
             world.occurred("report of nobody");
             let stray = match dice.pick(3) {
                 0 => AgentReport { agent_name: "Nobody".to_owned(), ..report(ReportStatus::Succeeded) },
@@ -172,6 +235,25 @@ fn work(world: &World, assignment: &Assignment) {
     };
     let usage = Usage { input_tokens: 10, output_tokens: 5, cost_micros: 7 };
     send(world, at, &AgentReport { usage: Some(usage), ..last });
+}
+
+/// Why it failed, of any class there is.
+fn error(world: &World) -> ReportError {
+    let classes = [
+        (ErrorClass::Transient, "fails TRANSIENT"),
+        (ErrorClass::Transient, "fails TRANSIENT"),
+        (ErrorClass::RateLimited, "fails RATE_LIMITED"),
+        (ErrorClass::Timeout, "fails TIMEOUT"),
+        (ErrorClass::InvalidOutput, "fails INVALID_OUTPUT"),
+        (ErrorClass::Contract, "fails CONTRACT"),
+        (ErrorClass::Auth, "fails AUTH"),
+        (ErrorClass::Permanent, "fails PERMANENT"),
+        (ErrorClass::Cancelled, "fails CANCELLED"),
+    ];
+    let (class, name) = *world.dice.one(&classes);
+    world.occurred(name);
+    let retry_after_ms = (class == ErrorClass::RateLimited).then(|| world.dice.millis(0, 3_000));
+    ReportError { class, message: "no".to_owned(), retry_after_ms, ..ReportError::default() }
 }
 
 fn output(world: &World) -> String {

@@ -2,6 +2,7 @@
 
 use super::agents::{self, SIZES};
 use super::world::World;
+use super::{people, plans};
 use baton::worker::Outgoing;
 use serde_json::{Value, json};
 
@@ -28,6 +29,7 @@ pub(crate) fn plan(world: &World) {
         let task = task(world, &id, at);
         put(world, at, &id, bytes(&task));
         world.client.borrow_mut().expects.push(id.clone());
+        people::meddle(world, &id, at);
         if dice.percent(25) {
             world.occurred("task twice");
             put(world, at + dice.millis(0, 25_000), &id, bytes(&task));
@@ -52,7 +54,8 @@ fn task(world: &World, id: &str, at: i64) -> Value {
     let label = *dice.one(&["raw", "raw", "raw", "checked", "scored", "doc", "table", "unheard-of"]);
     let mut size = *dice.one(&SIZES);
     let mut task = json!({ "taskId": id, "objective": "do what can be done", "inputContract": label });
-    match dice.pick(20) {
+    task["priority"] = json!(dice.pick(10));
+    match dice.pick(26) {
         0 => {
             world.occurred("task refused");
             task["priority"] = json!(12);
@@ -69,7 +72,32 @@ fn task(world: &World, id: &str, at: i64) -> Value {
             world.occurred("task too large");
             size = 6_500;
         }
+        6 => task["limits"] = json!({ "maxAttempts": 1 + dice.pick(4) }),
+        7 => task["limits"] = json!({ "maxTokens": dice.pick(200) }),
+        8 => task["limits"] = json!({ "maxCostMicros": dice.pick(40) }),
+        9 | 10 => task["notBefore"] = json!(world.wall_at(at) + dice.millis(-100, 6_000)),
+        11 | 12 => task["requireApproval"] = json!(true),
         _ => {}
+    }
+    let plan = match dice.pick(20) {
+        0..6 => Some(plans::sound(dice)),
+        6 => {
+            world.occurred("plan faulty");
+            Some(plans::faulty(dice))
+        }
+        7..10 => {
+            task["mode"] = json!("PLAN");
+            None
+        }
+        _ => None,
+    };
+    if let Some(plan) = plan {
+        // Its first step takes this.
+        task["inputContract"] = json!(if plan[0].step_id == "read" { "doc" } else { "raw" });
+        task["plan"] = json!(plan);
+    }
+    if dice.percent(50) {
+        task["onStepFailure"] = json!("CONTINUE");
     }
     task["input"] = json!("x".repeat(size));
     task

@@ -1,6 +1,6 @@
 //! What a run met with: a simulation that meets with nothing finds nothing.
 
-use baton::workflow::Fact;
+use baton::workflow::{CommandKind, Fact, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What must occur in one seed of a hundred at least.
@@ -53,10 +53,45 @@ pub(crate) const KINDS: &[&str] = &[
     "answer unusable",
     "answer stale",
     "answer late",
+    "plan faulty",
+    "plan not written",
+    "fails TRANSIENT",
+    "fails RATE_LIMITED",
+    "fails TIMEOUT",
+    "fails INVALID_OUTPUT",
+    "fails CONTRACT",
+    "fails AUTH",
+    "fails PERMANENT",
+    "fails CANCELLED",
+    "heartbeats stop",
     "agent gone",
     "agent back",
     "topic late",
     "registry away",
+    // People.
+    "command before its task",
+    "command on nobody",
+    "command rubbish",
+    "command twice",
+    "applied CANCEL",
+    "applied PAUSE",
+    "applied RESUME",
+    "applied APPROVE",
+    "applied REJECT",
+    "applied RETRY",
+    "applied REASSIGN",
+    "applied ANSWER",
+    // What they wait for.
+    "timer TaskDeadline",
+    "timer AcceptBy",
+    "timer DoneBy",
+    "timer QuietBy",
+    "timer RetryAt",
+    "timer NotBefore",
+    "timer CommandHeld",
+    "stood in line",
+    "let in from a line",
+    "plan refused",
     // Fates of records and what they came to.
     "record accepted",
     "record stale",
@@ -65,12 +100,26 @@ pub(crate) const KINDS: &[&str] = &[
     "record dead",
     "task forgotten",
     "task rejected",
+    "ended SUCCEEDED",
+    "ended PARTIAL",
+    "ended FAILED",
+    "ended CANCELLED",
+    "ended EXPIRED",
+    "ended by a budget",
     "assignment withdrawn",
 ];
 
 /// Every kind of fact there is.
 pub(crate) const FACTS: &[&str] = &[
     "TaskAccepted",
+    "TaskBegun",
+    "PlanAsked",
+    "PlanAccepted",
+    "PlanRejected",
+    "StepReady",
+    "StepSkipped",
+    "ApprovalRequested",
+    "RetryScheduled",
     "AgentAsked",
     "AgentChosen",
     "StepAssigned",
@@ -82,6 +131,9 @@ pub(crate) const FACTS: &[&str] = &[
     "StepNeedsInput",
     "StepTimedOut",
     "OutputRejected",
+    "CommandApplied",
+    "CommandRefused",
+    "CommandHeld",
     "TaskEnded",
 ];
 
@@ -89,6 +141,14 @@ pub(crate) const FACTS: &[&str] = &[
 pub(crate) fn name(fact: &Fact) -> &'static str {
     match fact {
         Fact::TaskAccepted(_) => "TaskAccepted",
+        Fact::TaskBegun => "TaskBegun",
+        Fact::PlanAsked { .. } => "PlanAsked",
+        Fact::PlanAccepted(_) => "PlanAccepted",
+        Fact::PlanRejected(_) => "PlanRejected",
+        Fact::StepReady { .. } => "StepReady",
+        Fact::StepSkipped { .. } => "StepSkipped",
+        Fact::ApprovalRequested { .. } => "ApprovalRequested",
+        Fact::RetryScheduled { .. } => "RetryScheduled",
         Fact::AgentAsked { .. } => "AgentAsked",
         Fact::AgentChosen(_) => "AgentChosen",
         Fact::StepAssigned(_) => "StepAssigned",
@@ -100,7 +160,36 @@ pub(crate) fn name(fact: &Fact) -> &'static str {
         Fact::StepNeedsInput { .. } => "StepNeedsInput",
         Fact::StepTimedOut { .. } => "StepTimedOut",
         Fact::OutputRejected { .. } => "OutputRejected",
+        Fact::CommandApplied(_) => "CommandApplied",
+        Fact::CommandRefused { .. } => "CommandRefused",
+        Fact::CommandHeld { .. } => "CommandHeld",
         Fact::TaskEnded(_) => "TaskEnded",
+    }
+}
+
+/// What else is worth counting of a fact.
+pub(crate) fn further(fact: &Fact) -> Option<&'static str> {
+    match fact {
+        Fact::AgentChosen(decision) => (!decision.settled.busy.is_empty()).then_some("stood in line"),
+        Fact::CommandApplied(command) => Some(match command.kind {
+            CommandKind::Cancel => "applied CANCEL",
+            CommandKind::Pause => "applied PAUSE",
+            CommandKind::Resume => "applied RESUME",
+            CommandKind::Approve => "applied APPROVE",
+            CommandKind::Reject => "applied REJECT",
+            CommandKind::Retry => "applied RETRY",
+            CommandKind::Reassign => "applied REASSIGN",
+            CommandKind::Answer => "applied ANSWER",
+        }),
+        Fact::TaskEnded(end) if end.reason.starts_with("budget_") => Some("ended by a budget"),
+        Fact::TaskEnded(end) => Some(match end.outcome {
+            Outcome::Succeeded => "ended SUCCEEDED",
+            Outcome::Partial => "ended PARTIAL",
+            Outcome::Failed => "ended FAILED",
+            Outcome::Cancelled => "ended CANCELLED",
+            Outcome::Expired => "ended EXPIRED",
+        }),
+        _ => None,
     }
 }
 

@@ -1,11 +1,11 @@
 //! The runner: the real one for timers, and an LLM that answers as LLMs do.
 
 use super::kafka::Host as _;
-use super::processes;
 use super::world::World;
+use super::{plans, processes};
 use baton::runner::EffectRunner;
 use baton::worker::{Returned, Runner};
-use baton::workflow::{Answer, Attempt, Choice, Effect, Input, Said, Timestamp, Usage, Workflow};
+use baton::workflow::{Answer, Attempt, Choice, Effect, Input, PlanAnswer, Said, Timestamp, Usage, Workflow};
 use std::collections::BTreeMap;
 use std::rc::Weak;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(crate) struct SimRunner {
     /// Questions owed, by task.
     owed: BTreeMap<Task, Vec<u32>>,
     /// Answers, by when they come.
-    answers: Vec<(i64, Task, u32, Arc<Answer>)>,
+    answers: Vec<(i64, Task, Input)>,
 }
 
 impl SimRunner {
@@ -28,7 +28,8 @@ impl SimRunner {
         Self { timers, world, process, owed: BTreeMap::new(), answers: Vec::new() }
     }
 
-    fn ask(&mut self, world: &World, key: &Task, question: u32, set: &[String], deadline: Timestamp) {
+    /// The answer comes within the budget, or late, or twice.
+    fn answer(&mut self, world: &World, key: &Task, deadline: Timestamp, answer: Input) {
         let dice = &world.dice;
         let budget = (deadline.0 - world.wall_of(self.process)).clamp(0, 3_000);
         let mut due = world.time() + dice.millis(0, budget.max(1));
@@ -36,11 +37,10 @@ impl SimRunner {
             world.occurred("answer late");
             due = world.time() + budget + dice.millis(0, 4_000);
         }
-        let answer = Arc::new(answer(world, set));
         if dice.percent(10) {
-            self.answers.push((due + dice.millis(0, 5_000), key.clone(), question, Arc::clone(&answer)));
+            self.answers.push((due + dice.millis(0, 5_000), key.clone(), answer.clone()));
         }
-        self.answers.push((due, key.clone(), question, answer));
+        self.answers.push((due, key.clone(), answer));
     }
 }
 
@@ -61,15 +61,42 @@ fn answer(world: &World, set: &[String]) -> Answer {
         4 => said(Choice::Done, 0.9),
         _ => said(Choice::Agent(dice.one(set).clone()), 0.9),
     };
-    let attempt = Attempt {
+    Answer { said, attempts: vec![attempt()], prompt_version: None }
+}
+
+fn plan(world: &World) -> PlanAnswer {
+    let dice = &world.dice;
+    let core = |steps: Vec<baton::contract::PlannedStep>| Ok(steps.into_iter().map(|step| step.into_step()).collect());
+    let plan = match dice.pick(10) {
+        0 => {
+            world.occurred("plan not written");
+            Err((*dice.one(&["timeout", "unavailable", "invalid_answer"])).to_owned())
+        }
+        1..4 => {
+            world.occurred("plan faulty");
+            core(plans::faulty(dice))
+        }
+        _ => core(plans::sound(dice)),
+    };
+    PlanAnswer { plan, attempts: vec![attempt()] }
+}
+
+fn attempt() -> Attempt {
+    Attempt {
         provider: "p".to_owned(),
         model: "m".to_owned(),
         answer: String::new(),
         verdict: "valid".to_owned(),
         millis: 5,
         usage: Usage { input_tokens: 100, output_tokens: 10, cost_micros: 3 },
-    };
-    Answer { said, attempts: vec![attempt], prompt_version: None }
+    }
+}
+
+fn number(answer: &Input) -> u32 {
+    match answer {
+        Input::Answered { question, .. } | Input::Planned { question, .. } => *question,
+        _ => 0,
+    }
 }
 
 impl Runner for SimRunner {
@@ -88,7 +115,15 @@ impl Runner for SimRunner {
                 Effect::Ask { question, set, deadline, .. } => {
                     now.push(question);
                     if !before.contains(&question) {
-                        self.ask(&world, &key, question, &set, deadline);
+                        let answer = Arc::new(answer(&world, &set));
+                        self.answer(&world, &key, deadline, Input::Answered { question, answer });
+                    }
+                }
+                Effect::Plan { question, deadline, .. } => {
+                    now.push(question);
+                    if !before.contains(&question) {
+                        let answer = Arc::new(plan(&world));
+                        self.answer(&world, &key, deadline, Input::Planned { question, answer });
                     }
                 }
                 timer @ Effect::Timer(_) => timers.push(timer),
@@ -116,9 +151,9 @@ impl Runner for SimRunner {
         let time = world.time();
         while into.len() < most {
             let Some(place) = self.answers.iter().position(|(due, ..)| *due <= time) else { break };
-            let (_, key, question, answer) = self.answers.swap_remove(place);
+            let (_, key, input) = self.answers.swap_remove(place);
             let owed = self.owed.get_mut(&key).and_then(|owed| {
-                let place = owed.iter().position(|owed| *owed == question)?;
+                let place = owed.iter().position(|owed| *owed == number(&input))?;
                 Some(owed.swap_remove(place))
             });
             if owed.is_none() {
@@ -126,7 +161,7 @@ impl Runner for SimRunner {
                 world.occurred("answer stale");
             }
             let (partition, task_id) = key;
-            into.push(Returned { partition, task_id, input: Input::Answered { question, answer } });
+            into.push(Returned { partition, task_id, input });
         }
     }
 

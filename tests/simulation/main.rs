@@ -13,10 +13,13 @@ mod dice;
 mod facts;
 mod host;
 mod kafka;
+mod lines;
 mod llm;
 mod model;
 #[cfg(debug_assertions)]
 mod mutants;
+mod people;
+mod plans;
 mod processes;
 mod seeds;
 mod witness;

@@ -71,8 +71,7 @@ pub(crate) struct Model {
     begun: BTreeMap<u64, Vec<(i32, Seen)>>,
     /// Names of records that may be there once.
     names: BTreeSet<String>,
-    max_hops: u32,
-    /// How the completion of each task that was accepted begins.
+    /// The name of the completion of each task that was accepted, and of each of its runs.
     runs: Vec<String>,
     pub(crate) transactions: u64,
     pub(crate) facts: u64,
@@ -82,7 +81,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(codec: Arc<Codec>, max_hops: u32) -> Self {
+    pub(crate) fn new(codec: Arc<Codec>) -> Self {
         Self {
             prefix: codec.prefix().to_owned(),
             codec,
@@ -90,7 +89,6 @@ impl Model {
             staged: BTreeMap::new(),
             begun: BTreeMap::new(),
             names: BTreeSet::new(),
-            max_hops,
             transactions: 0,
             facts: 0,
             occurred: Vec::new(),
@@ -206,6 +204,16 @@ impl Model {
         let mut folded: BTreeMap<Arc<str>, Workflow> = BTreeMap::new();
         for (task_id, first, events) in seen.facts {
             let before = tasks.get(&task_id).map(|known| known.workflow.clone()).unwrap_or_default();
+            if let [Event { fact: Fact::PlanRejected(rejection), .. }] = &events[..]
+                && rejection.question == 0
+            {
+                // Of a task that was refused: it is told, and nothing is kept of it.
+                self.occurred.push("plan refused");
+                if !told.remove(&(task_id.to_string(), 1, 1)) {
+                    violated(format!("{task_id}: that its plan is refused is not in task-events"));
+                }
+                continue;
+            }
             if first != before.last_fact + 1 {
                 violated(format!("{task_id}: fact {first} follows fact {}", before.last_fact));
             }
@@ -216,19 +224,33 @@ impl Model {
             let mut workflow = before;
             for event in &events {
                 self.occurred.push(coverage::name(&event.fact));
+                self.occurred.extend(coverage::further(&event.fact));
                 self.facts += 1;
                 fits(&task_id, &workflow, event);
-                if let Fact::TaskAccepted(acceptance) = &event.fact {
-                    self.runs.push(format!("{}.completions {task_id}~{}~run", self.prefix, acceptance.accepted));
-                }
+                let run = workflow.run;
                 evolve(&mut workflow, event);
+                if workflow.run > run {
+                    let (accepted, run) = (workflow.accepted, workflow.run);
+                    self.runs.push(format!("{}.completions {task_id}~{accepted}~run{run}", self.prefix));
+                }
+                once(&mut self.names, &task_id, &workflow, &event.fact);
             }
-            lives(&task_id, &workflow, self.max_hops);
+            lives(&task_id, &workflow);
             let names: Vec<_> = events.iter().map(|event| coverage::name(&event.fact)).collect();
             self.story.push(format!("{task_id} from {first}: {}", names.join(", ")));
             folded.insert(task_id, workflow);
         }
         for (task_id, kept) in seen.changed {
+            let absent = folded.get(&task_id).is_some_and(|workflow| workflow.phase == Phase::Absent);
+            if kept.is_none() && absent {
+                // Commands for it were refused: nothing is left.
+                let workflow = folded.remove(&task_id);
+                if workflow.is_some_and(|workflow| !workflow.held.is_empty()) {
+                    violated(format!("{task_id} is forgotten, and commands wait for it"));
+                }
+                tasks.remove(&task_id);
+                continue;
+            }
             let Some(kept) = kept else {
                 self.occurred.push("task forgotten");
                 let was = tasks.remove(&task_id);
@@ -278,6 +300,12 @@ impl Model {
         }
     }
 
+    /// The workflows of a partition.
+    pub(crate) fn workflows(&self, partition: i32) -> impl Iterator<Item = (&Arc<str>, &Workflow)> {
+        let place = self.places.get(&partition);
+        place.into_iter().flat_map(|place| place.tasks.iter().map(|(id, known)| (id, &known.workflow)))
+    }
+
     /// Tasks that have not ended.
     pub(crate) fn live(&self) -> Vec<&str> {
         let all = self.places.values().flat_map(|place| &place.tasks);
@@ -290,7 +318,7 @@ impl Model {
             for effect in outstanding(&known.workflow) {
                 let due = match &effect {
                     Effect::Timer(timer) => timer.due,
-                    Effect::Ask { deadline, .. } => *deadline,
+                    Effect::Ask { deadline, .. } | Effect::Plan { deadline, .. } => *deadline,
                 };
                 if due.0 < moment {
                     violated(format!("{task_id} is owed {effect:?} since {} ms", moment - due.0));
@@ -321,14 +349,32 @@ impl Model {
         }
     }
 
-    /// Who waits for a task has been told what became of it: also of each task that was accepted, whose end has one name.
+    /// Who waits for a task has been told what became of it: also of each run of each task that was
+    /// accepted, whose end has one name.
     pub(crate) fn everybody_was_told(&self, expected: &[String]) {
-        let submitted = expected.iter().map(|id| format!("{}.completions {id}~", self.prefix));
-        for name in submitted.chain(self.runs.iter().cloned()) {
+        for name in expected.iter().map(|id| format!("{}.completions {id}~", self.prefix)) {
             let first = self.names.range(name.clone()..).next();
             if first.is_none_or(|first| !first.starts_with(&name)) {
                 violated(format!("nobody was told: {name}"));
             }
         }
+        if let Some(name) = self.runs.iter().find(|name| !self.names.contains(*name)) {
+            violated(format!("nobody was told: {name}"));
+        }
+    }
+}
+
+/// A wait is over once: the same timer twice would do twice what follows.
+fn once(names: &mut BTreeSet<String>, task_id: &str, workflow: &Workflow, fact: &Fact) {
+    let attempt = |step_id: &str| workflow.step(step_id).map_or(0, |step| step.attempt);
+    let what = match fact {
+        Fact::TaskBegun => "begun".to_owned(),
+        Fact::StepTimedOut { step_id, .. } => format!("overdue {step_id} {}", attempt(step_id)),
+        Fact::RetryScheduled { step_id, attempt, .. } => format!("retry {step_id} {attempt}"),
+        _ => return,
+    };
+    let name = format!("{task_id}~{} {what}", workflow.accepted);
+    if !names.insert(name.clone()) {
+        violated(format!("twice: {name}"));
     }
 }

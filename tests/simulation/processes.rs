@@ -1,6 +1,8 @@
 //! Workers as processes: started, scheduled, frozen, killed at any call, started again.
 
+use super::agents;
 use super::kafka::{FakeLog, Host as _, Seat};
+use super::lines;
 use super::llm::SimRunner;
 use super::violated;
 use super::witness::Onlooker;
@@ -9,13 +11,15 @@ use baton::partition::Window;
 use baton::selection::{LlmUse, Policy};
 use baton::telemetry::{Health, Metrics};
 use baton::worker::{Clock, Lookups, Need, Parts, Settings, Stop, StopSignal, TopicLimits, Worker};
-use baton::workflow::{Rules, Timestamp};
+use baton::workflow::{PlanFallback, RetryRule, RetryRules, Rules, Timestamp};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub(crate) const MAX_HOPS: u32 = 4;
+pub(crate) const MAX_ATTEMPTS: u32 = 14;
+pub(crate) const MAX_TOKENS: i64 = 1_500;
 /// Places a process can be at while its transaction is open, or not yet known to be over.
 pub(crate) const IN_TRANSACTION: [&str; 5] = ["produce", "drained", "offsets sent", "committed", "before abort"];
 const TAKING_OVER: [&str; 5] = ["take over", "restore", "restore reads", "claim", "claimed"];
@@ -90,21 +94,43 @@ impl Lookups for SimLookups {
     }
 }
 
+/// Every wait is short, so that it is over within a run.
+fn rules(plan_fallback: PlanFallback) -> Rules {
+    let rule = |rule: RetryRule| RetryRule { backoff: rule.backoff / 2, backoff_cap: 3_000, ..rule };
+    let retry = RetryRules { by_class: RetryRules::default().by_class.map(rule), ..RetryRules::default() };
+    Rules {
+        default_deadline: 40_000,
+        max_hops: MAX_HOPS,
+        max_attempts: MAX_ATTEMPTS,
+        max_tokens: Some(MAX_TOKENS),
+        max_repeats: 2,
+        accept_timeout: 4_000,
+        assignment_timeout: 8_000,
+        inactivity_timeout: 3_000,
+        llm_budget: 3_000,
+        plan_budget: 3_000,
+        progress_interval: 1_000,
+        command_patience: 3_000,
+        workflow_bytes: 12_000,
+        retry,
+        can_plan: true,
+        max_steps: 12,
+        max_fan_out: 4,
+        max_depth: 5,
+        plan_fallback,
+        ..Rules::default()
+    }
+}
+
 fn settings(world: &World, name: &str) -> Settings {
     let dice = &world.dice;
     Settings {
         batch: *dice.one(&[1, 3, 20, 20]),
         max_live: *dice.one(&[2, 100, 100]),
         payload_bytes: 6_000,
-        rules: Rules {
-            default_deadline: 40_000,
-            max_hops: MAX_HOPS,
-            accept_timeout: 4_000,
-            assignment_timeout: 8_000,
-            llm_budget: 3_000,
-            progress_interval: 2_000,
-            workflow_bytes: 12_000,
-        },
+        rules: rules(*dice.one(&[PlanFallback::Step, PlanFallback::Route, PlanFallback::Fail])),
+        dead_letter_ratio: 0.5,
+        heartbeat_timeout: agents::SILENCE,
         policy: Policy {
             llm: *dice.one(&[LlmUse::Always, LlmUse::Ambiguous, LlmUse::Ambiguous, LlmUse::Never]),
             llm_available: true,
@@ -146,6 +172,7 @@ fn boot(world: &World, process: usize) {
         codec: Arc::clone(&world.codec),
         names: Arc::clone(&world.names),
         registry: Arc::clone(&world.registry),
+        presence: Arc::clone(&world.presence),
         metrics: Arc::new(Metrics::new()),
         health: Health::new(),
         stop: Arc::clone(&stop),
@@ -176,12 +203,14 @@ pub(crate) fn turn(world: &World, process: usize) -> bool {
         return true;
     }
     let Some(mut worker) = worker else { return false };
+    let before = lines::taken(world, &worker);
     match catch_unwind(AssertUnwindSafe(|| worker.turn())) {
         Ok(Ok(())) => {
             let touched = world.processes.borrow()[process].seat.take_touched();
             if touched && owns(world, process) {
                 let model = world.model.borrow();
                 worker.partitions().for_each(|partition| model.compare(partition));
+                lines::capacity(world, &before, &lines::taken(world, &worker));
             }
             world.processes.borrow_mut()[process].worker = Some(worker);
             touched

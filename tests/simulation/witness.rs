@@ -1,12 +1,14 @@
 //! What must be true of every batch: staged again it is the same, one by one it is the same, and what is stale changes
 //! nothing.
 
+use super::lines;
 use super::model::Seen;
+use super::processes;
 use super::violated;
 use super::world::World;
-use baton::partition::{Arrival, Kept, Output, Partition, Staged, View};
+use baton::partition::{Arrival, Kept, Output, Partition, Staged, View, What};
 use baton::worker::Witness;
-use baton::workflow::{Event, Phase, Timestamp, outstanding};
+use baton::workflow::{Event, Input, Phase, TimerKind, Timestamp, outstanding};
 use std::collections::BTreeMap;
 use std::rc::Weak;
 use std::sync::Arc;
@@ -20,15 +22,19 @@ impl Witness for Onlooker {
     fn staged(&self, partition: &Partition, arrivals: &[Arrival], view: &View<'_>, clock: Timestamp, staged: &Staged) {
         let Some(world) = self.world.upgrade() else { return };
         if world.dice.percent(5) {
-            let again = partition.stage(arrivals, view, clock);
+            let again = partition.stage(arrivals, &view.clone(), clock);
             if format!("{again:?}") != format!("{staged:?}") {
                 violated(format!("staged again it differs: {staged:#?} and {again:#?}"));
             }
         }
         if world.dice.percent(25) {
-            one_by_one(partition, arrivals, view, clock, staged);
+            one_by_one(partition, arrivals, &view.clone(), clock, staged);
         }
         owed(staged);
+        if processes::owns(&world, self.process) {
+            lines::priorities(&world, partition.number(), arrivals, staged);
+        }
+        timers(&world, arrivals);
         for (tally, _) in staged.counts.inputs.iter().zip(0..) {
             let fates = [
                 (tally.accepted, "record accepted"),
@@ -109,6 +115,23 @@ fn owed(staged: &Staged) {
         let lives = matches!(kept, Some(Kept::Workflow(workflow)) if workflow.phase == Phase::Live);
         if *effects != wanted || (lives && effects.is_empty()) {
             violated(format!("{task_id}: {effects:?} are started, and owed are {wanted:?}"));
+        }
+    }
+}
+
+/// Counts which timers come.
+fn timers(world: &World, arrivals: &[Arrival]) {
+    for arrival in arrivals {
+        if let What::Input(Input::TimerFired(timer)) = &arrival.what {
+            world.occurred(match timer.kind {
+                TimerKind::TaskDeadline => "timer TaskDeadline",
+                TimerKind::AcceptBy { .. } => "timer AcceptBy",
+                TimerKind::DoneBy { .. } => "timer DoneBy",
+                TimerKind::QuietBy { .. } => "timer QuietBy",
+                TimerKind::RetryAt { .. } => "timer RetryAt",
+                TimerKind::NotBefore => "timer NotBefore",
+                TimerKind::CommandHeld => "timer CommandHeld",
+            });
         }
     }
 }

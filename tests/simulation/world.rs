@@ -5,11 +5,12 @@ use super::client::{self, Client};
 use super::dice::Dice;
 use super::kafka::{Broker, Host as _, Topic};
 use super::model::Model;
+use super::people::{self, People};
 use super::processes::{self, Process};
 use super::violated;
 use baton::contract::{Codec, Contract, ContractNames, RecordKind, SchemaCache, WriterSchema};
 use baton::partition::INPUTS;
-use baton::worker::{Need, Outgoing, SharedRegistry};
+use baton::worker::{Need, Outgoing, SharedPresence, SharedRegistry};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
@@ -36,7 +37,9 @@ pub(crate) struct World {
     pub(crate) processes: RefCell<Vec<Process>>,
     pub(crate) agents: RefCell<Agents>,
     pub(crate) client: RefCell<Client>,
+    pub(crate) people: RefCell<People>,
     pub(crate) registry: Arc<SharedRegistry>,
+    pub(crate) presence: Arc<SharedPresence>,
     pub(crate) names: Arc<ContractNames>,
     pub(crate) codec: Arc<Codec>,
     /// What workers want to have looked up.
@@ -72,11 +75,11 @@ impl World {
         let dice = Dice::new(seed);
         let partitions = *dice.one(&[1, 2, 3, 3, 4]);
         let topic = |name: &str| format!("{PREFIX}.{name}");
-        let inputs = [topic("tasks"), topic("agent-status")];
+        let inputs = ["tasks", "agent-status", "task-commands"].map(topic);
         let state = topic("task-state");
         let mut broker = Broker::new(inputs.clone(), &state, partitions, SESSION, TRANSACTION, 8_192);
         let outputs = ["task-events", "routing-decisions", "completions", "cancellations", "task-state"];
-        for name in outputs.into_iter().chain(["tasks.dlq", "agent-status.dlq"]) {
+        for name in outputs.into_iter().chain(["tasks.dlq", "agent-status.dlq", "task-commands.dlq"]) {
             broker.topics.insert(topic(name), Topic::new(partitions, 100_000));
         }
         let ids = RecordKind::ALL.into_iter().zip(1..);
@@ -87,11 +90,13 @@ impl World {
             dice,
             partitions,
             broker: Rc::new(RefCell::new(broker)),
-            model: RefCell::new(Model::new(Arc::clone(&codec), processes::MAX_HOPS)),
+            model: RefCell::new(Model::new(Arc::clone(&codec))),
             processes: RefCell::default(),
             agents: RefCell::default(),
             client: RefCell::default(),
+            people: RefCell::default(),
             registry: Arc::default(),
+            presence: Arc::default(),
             names: Arc::default(),
             codec,
             needs: Arc::default(),
@@ -154,7 +159,7 @@ impl World {
     }
 
     fn is_at_rest(&self) -> bool {
-        let done = self.client.borrow().is_idle() && self.agents.borrow().is_idle();
+        let done = self.client.borrow().is_idle() && self.agents.borrow().is_idle() && self.people.borrow().is_idle();
         let model = self.model.borrow();
         done && model.live().is_empty()
             && model.has_read(&self.broker.borrow(), &self.inputs, self.partitions)
@@ -173,12 +178,13 @@ impl World {
         let most = 16_i64 << (self.lull.get() / 12).min(5);
         self.advance(self.dice.millis(0, most));
         let workers = self.processes.borrow().len();
-        let did = match self.dice.pick(workers * 2 + 4) {
+        let did = match self.dice.pick(workers * 2 + 5) {
             0 => client::act(self),
             1 => agents::act(self),
             2 => self.look_up(),
-            3 => !self.calm.get() && self.trouble(),
-            worker => processes::turn(self, (worker - 4) / 2),
+            3 => people::act(self),
+            4 => !self.calm.get() && self.trouble(),
+            worker => processes::turn(self, (worker - 5) / 2),
         };
         if did {
             self.lull.set(0);

@@ -51,7 +51,7 @@ fn done(step: &str, attempt: u32, agent: &str, output: &str) -> Input {
 }
 
 fn command(kind: CommandKind, step: Option<&str>) -> Input {
-    Input::Commanded(Arc::new(Command {
+    let command = Arc::new(Command {
         id: None,
         task_id: "t".to_owned(),
         kind,
@@ -60,7 +60,8 @@ fn command(kind: CommandKind, step: Option<&str>) -> Input {
         value: (kind == CommandKind::Answer).then(|| Payload::from("42")),
         actor: Some("ops".to_owned()),
         reason: None,
-    }))
+    });
+    Input::Commanded { command, place: Position::default() }
 }
 
 fn retry_of(step: &str, attempt: u32, due: i64) -> Input {
@@ -330,9 +331,33 @@ fn a_command_before_its_task_waits_for_it_and_is_refused_if_it_does_not_come() {
 }
 
 #[test]
+fn what_is_told_of_commands_whose_task_does_not_come_has_names_of_its_own_each_time() {
+    let (world, mut partition, mut told) = (Small::new(), Partition::default(), Vec::new());
+    for offset in [4, 9] {
+        let Input::Commanded { command, .. } = command(CommandKind::Cancel, None) else {
+            unreachable!("a command is one")
+        };
+        let place = Position { partition: 0, offset };
+        let now = offset * 1_000;
+        let overdue = timer(now + 30, TimerKind::CommandHeld);
+        for (now, input) in [(now, Input::Commanded { command, place }), (now + 30, overdue)] {
+            let staged = partition.stage(&[arrival(0, input)], &world, Timestamp(now));
+            told.extend(staged.outputs.iter().filter_map(|planned| match &planned.item {
+                Output::Facts(facts) => Some((facts.is_known, facts.task.accepted.offset, facts.first_sequence)),
+                _ => None,
+            }));
+            partition.adopt(staged);
+        }
+    }
+    assert_eq!(told, [(false, 4, 1), (false, 4, 2), (false, 9, 1), (false, 9, 2)]);
+}
+
+#[test]
 fn a_command_said_twice_under_one_id_counts_once() {
-    let Input::Commanded(pause) = command(CommandKind::Pause, None) else { unreachable!("a command is one") };
-    let twice = Input::Commanded(Arc::new(Command { id: Some("c".to_owned()), ..(*pause).clone() }));
+    let Input::Commanded { command: pause, place } = command(CommandKind::Pause, None) else {
+        unreachable!("a command is one")
+    };
+    let twice = Input::Commanded { command: Arc::new(Command { id: Some("c".to_owned()), ..(*pause).clone() }), place };
     let (_, seen) = history(&[task(diamond()), twice.clone(), twice]);
     assert_eq!(kinds(&seen).iter().filter(|kind| **kind == "applied").count(), 1);
 }

@@ -1,5 +1,6 @@
 //! The contract of the core, over every short history and over many long ones.
 
+mod capacity;
 mod engine;
 
 use super::*;
@@ -109,7 +110,7 @@ impl World for Small {
 
     fn assigned(&self, _: &str) {}
 
-    fn let_through(&self, _: &str) {}
+    fn let_through(&self, _: Option<&str>) {}
 
     fn agent(&self, agent_name: &str) -> Option<AgentTraits> {
         let known = ["a", "b"].contains(&agent_name);
@@ -183,7 +184,7 @@ fn alphabet() -> Vec<Input> {
         report("1", 1, "b", ReportStatus::Succeeded, Some("not mine")),
         report("2", 1, "a", ReportStatus::Succeeded, Some("done")),
         report("2", 1, "a", ReportStatus::Failed, None),
-        Input::Admitted { question: 1 },
+        Input::Admitted { question: 1, agent_name: None },
         timer(0, TimerKind::AcceptBy { step_id: "1".into(), attempt: 1 }),
         // Due, as all is at NOW: what was assigned then waits until then, what was accepted until later.
         timer(DEADLINE + 100, TimerKind::AcceptBy { step_id: "1".into(), attempt: 1 }),
@@ -195,7 +196,7 @@ fn alphabet() -> Vec<Input> {
 const NOW: Timestamp = Timestamp(DEADLINE);
 
 fn arrival(index: usize, input: Input) -> Arrival {
-    let from_topic = matches!(input, Input::Submitted(_) | Input::Reported { .. } | Input::Commanded(_));
+    let from_topic = matches!(input, Input::Submitted(_) | Input::Reported { .. } | Input::Commanded { .. });
     let source = from_topic.then_some(Source { input: 0, offset: index as i64 });
     Arrival { task_id: "t".into(), what: What::Input(input), source, at: Timestamp(0) }
 }

@@ -1,13 +1,20 @@
 //! What a person says of a task: done, refused with the reason, or kept until its task has come.
 
-use super::super::{Command, CommandKind, ErrorClass, Fact, Outcome, Phase, StepStatus, Usage, Workflow, World};
+use super::super::{
+    Command, CommandKind, ErrorClass, Fact, Outcome, Phase, Position, StepStatus, Usage, Workflow, World,
+};
 use super::{Facts, Rejection, advance, failures};
 use std::sync::Arc;
 
 /// Commands that wait for one task at most.
 const MAX_HELD: usize = 16;
 
-pub(super) fn commanded(facts: &mut Facts<'_>, command: &Arc<Command>, world: &dyn World) -> Result<(), Rejection> {
+pub(super) fn commanded(
+    facts: &mut Facts<'_>,
+    command: &Arc<Command>,
+    place: Position,
+    world: &dyn World,
+) -> Result<(), Rejection> {
     let workflow = facts.workflow();
     if let Some(id) = &command.id {
         let held = workflow.held.iter().any(|held| held.command.id.as_ref() == Some(id));
@@ -20,7 +27,7 @@ pub(super) fn commanded(facts: &mut Facts<'_>, command: &Arc<Command>, world: &d
             refuse(facts, command, format!("the task is not known, and {MAX_HELD} commands wait for it already"));
         } else {
             let until = facts.now.plus(world.rules().command_patience);
-            facts.add(Fact::CommandHeld { command: Arc::clone(command), until });
+            facts.add(Fact::CommandHeld { command: Arc::clone(command), until, place });
         }
         return Ok(());
     }

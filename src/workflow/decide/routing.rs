@@ -61,14 +61,20 @@ pub(super) fn answered(
     Ok(())
 }
 
-/// A step that waits may be asked about again, if others are eligible than those refused.
-pub(super) fn admitted(facts: &mut Facts<'_>, question: u32, world: &dyn World) -> Result<(), Rejection> {
+/// A step that waits may be asked about again, if others are eligible than those refused, or if it is the next of a line:
+/// should the agent not suit any more, it stands in the way of others there.
+pub(super) fn admitted(
+    facts: &mut Facts<'_>,
+    question: u32,
+    is_next: bool,
+    world: &dyn World,
+) -> Result<(), Rejection> {
     let open = outstanding(facts.workflow(), question)?;
     let ChoiceState::Refused { eligible: refused, .. } = open.state else {
         return Err(Rejection::Stale("the step does not wait"));
     };
     let eligible = with_choosing(facts.workflow(), &open.step_id, |choosing| world.eligible(choosing));
-    if eligible.is_none_or(|eligible| *eligible == *refused) {
+    if !is_next && eligible.is_none_or(|eligible| *eligible == *refused) {
         return Err(Rejection::Stale("the eligible agents are the ones refused"));
     }
     choose(facts, &open.step_id, world);
@@ -138,6 +144,8 @@ fn settle(
     let attempt = step.map_or(0, |step| step.attempt) + 1;
     let accept_by = facts.now.plus(rules.accept_timeout);
     let attempt_deadline = accept_by.plus(done_within(workflow, step_id, rules)).min(workflow.deadline);
+    // Several steps of one decision share the agents' room.
+    world.assigned(&chosen.agent_name);
     facts.add(Fact::StepAssigned(Box::new(Assigned {
         step_id: Arc::clone(step_id),
         chosen,

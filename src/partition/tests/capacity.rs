@@ -1,0 +1,134 @@
+//! Agents that take only so much at once, and who is next of those in line for them.
+
+use super::*;
+use crate::selection::{
+    Agent, Availability, Definition, LlmUse, Policy, Registry, Resolved, Room, Schemas, topic_name,
+};
+use crate::workflow::PlannedStep;
+
+/// Agents A and B, which take anything.
+fn registry() -> Registry {
+    let agent = |name: &str| {
+        let mut definition = Definition::new(name);
+        definition.description = "does what is asked".to_owned();
+        let key = topic_name(name, 1);
+        let compiled = Agent::compile(&key, definition, Resolved::Any, Resolved::Any).expect("a sound definition");
+        (key, Ok(Arc::new(compiled)))
+    };
+    Registry::new(["A", "B"].map(agent).into())
+}
+
+struct Scene {
+    registry: Registry,
+    policy: Policy,
+    rules: Rules,
+    schemas: Schemas,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let policy = Policy { llm: LlmUse::Never, ..Policy::default() };
+        Self { registry: registry(), policy, rules: Rules::default(), schemas: Schemas::default() }
+    }
+
+    /// The world with so much room, and so many in line, at A and at B.
+    fn view(&self, a: (i64, i64), b: (i64, i64)) -> View<'_> {
+        let topic = |name: &str| self.registry.agent(name).expect("it is registered").topic_name().to_owned();
+        let room = |(left, in_line)| Room { left, in_line };
+        let both = [(topic("A"), room(a)), (topic("B"), room(b))];
+        View {
+            registry: &self.registry,
+            availability: Availability::from_iter(both.clone().map(|(topic, _)| topic))
+                .with_room(both.into_iter().collect()),
+            policy: &self.policy,
+            rules: &self.rules,
+            schemas: &self.schemas,
+        }
+    }
+}
+
+/// A task whose steps wait for nothing, each for its agent or for any.
+fn arrives(id: &str, agents: &[Option<&str>]) -> Arrival {
+    let step = |(index, agent): (usize, &Option<&str>)| PlannedStep {
+        step_id: format!("s{index}"),
+        objective: "work".to_owned(),
+        agent_name: agent.map(str::to_owned),
+        input_contract: Some("words".to_owned()),
+        ..PlannedStep::default()
+    };
+    let task = Task { plan: Some(agents.iter().enumerate().map(step).collect()), ..Task::new(id, "work") };
+    let input = Input::Submitted(Submission {
+        task: Arc::new(task),
+        content_hash: [7; 16],
+        accepted: ACCEPTED,
+        submitted_at: Timestamp(0),
+        traceparent: None,
+    });
+    Arrival { task_id: id.into(), ..arrival(0, input) }
+}
+
+fn admitted(id: &str, agent_name: Option<&str>) -> Arrival {
+    Arrival {
+        task_id: id.into(),
+        ..arrival(0, Input::Admitted { question: 1, agent_name: agent_name.map(Into::into) })
+    }
+}
+
+/// Stages and adopts; tasks and agents that were given something.
+fn given(partition: &mut Partition, batch: &[Arrival], view: &View<'_>) -> Vec<(String, String)> {
+    let staged = partition.stage(batch, view, Timestamp(1));
+    let assignments = staged.outputs.iter().filter_map(|planned| match &planned.item {
+        Output::Assignment(out) => Some((out.task.task_id.to_string(), out.assigned.chosen.agent_name.clone())),
+        _ => None,
+    });
+    let given = assignments.collect();
+    partition.adopt(staged);
+    given
+}
+
+fn to(task: &str, agent: &str) -> (String, String) {
+    (task.to_owned(), agent.to_owned())
+}
+
+#[test]
+fn steps_that_are_begun_in_one_decision_share_the_room_there_is() {
+    let (scene, mut partition) = (Scene::new(), Partition::default());
+    let batch = [arrives("t", &[Some("A"), Some("A"), Some("A")])];
+    assert_eq!(given(&mut partition, &batch, &scene.view((2, 0), (9, 0))), [to("t", "A"), to("t", "A")]);
+    assert_eq!((partition.in_flight("A"), partition.line_length("A")), (2, 1));
+}
+
+#[test]
+fn who_is_next_of_one_line_passes_nobody_in_another() {
+    let (scene, mut partition) = (Scene::new(), Partition::default());
+    assert_eq!(given(&mut partition, &[arrives("t", &[None])], &scene.view((0, 0), (0, 0))), []);
+    assert_eq!((partition.line_length("A"), partition.line_length("B")), (1, 1));
+    // B alone has room, and A is as full as it was.
+    let batch = [admitted("t", Some("B")), arrives("u", &[Some("A")])];
+    assert_eq!(given(&mut partition, &batch, &scene.view((0, 1), (1, 1))), [to("t", "B")]);
+    assert_eq!((partition.in_flight("A"), partition.in_flight("B")), (0, 1));
+}
+
+#[test]
+fn other_agents_coming_lets_nobody_pass_a_line() {
+    let (scene, mut partition) = (Scene::new(), Partition::default());
+    let batch = [arrives("t", &[Some("A")]), arrives("u", &[Some("A")])];
+    assert_eq!(given(&mut partition, &batch, &scene.view((0, 0), (0, 0))), []);
+    // One place is free, and t comes first.
+    assert_eq!(given(&mut partition, &[admitted("u", None)], &scene.view((1, 2), (0, 0))), []);
+    assert_eq!(given(&mut partition, &[admitted("t", Some("A"))], &scene.view((1, 2), (0, 0))), [to("t", "A")]);
+}
+
+#[test]
+fn a_step_leaves_the_line_of_an_agent_that_does_not_suit_any_more() {
+    let (mut scene, mut partition) = (Scene::new(), Partition::default());
+    assert_eq!(given(&mut partition, &[arrives("t", &[Some("A")])], &scene.view((0, 0), (0, 0))), []);
+    assert_eq!(partition.line_length("A"), 1);
+    let mut definition = Definition::new("A");
+    definition.description = "does something else".to_owned();
+    let label = || Resolved::Label("numbers".to_owned());
+    let agent = Agent::compile(&topic_name("A", 1), definition, label(), label()).expect("a sound definition");
+    scene.registry = scene.registry.upsert(topic_name("A", 1), Ok(Arc::new(agent)));
+    assert_eq!(given(&mut partition, &[admitted("t", Some("A"))], &scene.view((1, 1), (0, 0))), []);
+    assert_eq!(partition.line_length("A"), 0, "it would be admitted again and again");
+}
