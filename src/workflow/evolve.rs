@@ -225,8 +225,14 @@ fn failed(workflow: &mut Workflow, step_id: &str, at: Timestamp, usage: Usage) {
     }
 }
 
+/// Only where it stays: of a task that succeeded a receipt is left, of one that did not come nothing.
 fn remember(workflow: &mut Workflow, command: &Command) {
-    if let Some(id) = &command.id {
+    let stays = match workflow.phase {
+        Phase::Live => true,
+        Phase::Ended { outcome, .. } => outcome != Outcome::Succeeded,
+        Phase::Absent => false,
+    };
+    if let Some(id) = command.id.as_ref().filter(|_| stays) {
         if workflow.commands.len() >= COMMANDS_KEPT {
             workflow.commands.remove(0);
         }
@@ -308,6 +314,9 @@ fn ended(workflow: &mut Workflow, outcome: Outcome, at: Timestamp) {
     workflow.phase = Phase::Ended { outcome, at };
     workflow.choices.clear();
     workflow.planning = None;
+    if outcome == Outcome::Succeeded {
+        workflow.commands.clear();
+    }
     for step in workflow.steps.iter_mut().filter(|step| !step.status.is_over()) {
         // What was still with an agent ends with its task; a late report on it changes nothing.
         let begun = step.attempt > 0;

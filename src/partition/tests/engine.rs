@@ -363,6 +363,22 @@ fn a_command_said_twice_under_one_id_counts_once() {
 }
 
 #[test]
+fn a_command_on_a_task_that_succeeded_is_refused_each_time_in_one_batch_or_in_several() {
+    let Input::Commanded { command: resume, place } = command(CommandKind::Resume, None) else {
+        unreachable!("a command is one")
+    };
+    let resume = Arc::new(Command { id: Some("c".to_owned()), ..(*resume).clone() });
+    let resume = || Input::Commanded { command: Arc::clone(&resume), place };
+    let inputs = [task(plain_plan()), resume(), done("a", 1, "a", "1"), resume(), resume()];
+    let (_, seen) = history(&inputs);
+    assert_eq!(kinds(&seen).iter().filter(|kind| **kind == "refused").count(), 3);
+    let batch: Vec<Arrival> = inputs.into_iter().enumerate().map(|(index, input)| arrival(index, input)).collect();
+    let staged = Partition::default().stage(&batch, &Small::new(), NOW);
+    let accepted: u64 = staged.counts.inputs.iter().map(|tally| tally.accepted).sum();
+    assert_eq!(accepted, 5, "none is taken for one that nobody remembers");
+}
+
+#[test]
 fn a_task_that_failed_is_retried_from_the_step_that_failed() {
     let (partition, seen) = history(&[
         task(diamond()),
