@@ -94,6 +94,13 @@ pub(crate) fn drain(producer: &BaseProducer) {
     }
 }
 
+/// A line for whoever started this process.
+pub(crate) fn say(line: &str) {
+    use std::io::Write as _;
+    println!("{line}");
+    std::io::stdout().flush().expect("someone listens");
+}
+
 /// Tasks `from..from + many`, as fast as they go.
 pub(crate) fn load(place: &Place, workload: Workload, schema: u32, from: usize, many: usize) {
     let (producer, topic) = (place.producer(), place.topic("tasks"));
@@ -117,7 +124,7 @@ pub(crate) fn agents(place: &Place, workload: Workload, schema: u32, from_start:
     let topics: Vec<String> = workload.topics().iter().map(|topic| place.topic(topic)).collect();
     let (consumer, producer, status) =
         (place.reader(&topics, from_start), place.producer(), place.topic("agent-status"));
-    super::say("ready");
+    say("ready");
     loop {
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
             let message = message.expect("assignments can be read");
@@ -161,7 +168,7 @@ pub(crate) fn probe(place: &Place, workload: Workload, schema: u32, from: usize,
     }
     took.sort_by(f64::total_cmp);
     let at = |share: f64| took[((took.len() - 1) as f64 * share).round() as usize];
-    super::say(&format!("{:.1} {:.1} {:.1}", at(0.5), at(0.99), at(1.0)));
+    say(&format!("{:.1} {:.1} {:.1}", at(0.5), at(0.99), at(1.0)));
 }
 
 /// Inputs of one task.
