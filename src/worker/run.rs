@@ -341,7 +341,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             let restorer = restorers.entry(number).or_insert_with(|| {
                 parked.get(&number).map_or_else(Restorer::default, |parked| Restorer::resume(&parked.partition))
             });
-            restorer.apply(&key, part).map_err(|error| Stop::Broken(error.to_string()))
+            restorer.apply(key, part).map_err(|error| Stop::Broken(error.to_string()))
         })?;
         let mut taken = BTreeMap::new();
         for one in &owned {
