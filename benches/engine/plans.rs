@@ -109,7 +109,7 @@ fn plan(wide: usize, deep: usize) -> Vec<PlannedStep> {
 /// A step that is with an agent.
 struct Assigned {
     step_id: Arc<str>,
-    agent_name: String,
+    agent_name: Arc<str>,
     attempt: u32,
 }
 
@@ -184,7 +184,7 @@ impl Engine {
                     let task = task.or_insert_with(|| Running { id, accepted, assigned: VecDeque::new() });
                     task.assigned.push_back(Assigned {
                         step_id: Arc::clone(&out.assigned.step_id),
-                        agent_name: out.assigned.chosen.agent_name.clone(),
+                        agent_name: Arc::clone(&out.assigned.chosen.agent_name),
                         attempt: out.assigned.attempt,
                     });
                 }
@@ -245,7 +245,7 @@ impl Engine {
         let report = Report {
             task_id: id.to_string(),
             assignment_id: assignment.to_string(),
-            agent_name: agent_name.clone(),
+            agent_name: agent_name.to_string(),
             instance: None,
             status: ReportStatus::Succeeded,
             output: Some(Payload::from("1")),

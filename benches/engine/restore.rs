@@ -1,6 +1,7 @@
 //! Reading a large state back from the broker, by a worker as it is run.
 
 use super::corner::{Corner, PARTITIONS};
+use super::outside::Cpu;
 use super::support::until;
 use super::workload::Workload;
 use super::{median, show};
@@ -48,13 +49,15 @@ pub(crate) fn run(quick: bool) -> bool {
         let live = corner.worker.metric("baton_live_workflows");
         if live as usize == many { Ok(()) } else { Err(format!("{live}")) }
     });
-    let (mut took, mut records) = (Vec::new(), 0.0);
+    let (mut took, mut busy, mut records) = (Vec::new(), Vec::new(), 0.0);
     for _ in 0..rounds {
         corner.worker.kill9();
         let before = Said::all(&corner.worker.log(), "partitions restored").len();
         let worker = format!("[kafka]\npartitions = {PARTITIONS}\n{WORKER}");
         corner.worker = corner.scratch.worker("0").toml(&worker).spawn();
+        let mut cpu = Cpu::of(Some(corner.worker.pid()));
         corner.worker.ready(Duration::from_secs(120));
+        busy.push(cpu.used());
         let said = Said::all(&corner.worker.log(), "partitions restored");
         let said = said[before..].iter().find(|said| said.fields["live"] == many).expect("it restored them");
         took.push(said.seconds("took"));
@@ -62,6 +65,11 @@ pub(crate) fn run(quick: bool) -> bool {
     }
     let took = median(took);
     let rate = many as f64 / took;
-    let figure = format!("{rate:.0} workflows/s, {:.0} records/s ({many} in {took:.2} s)", records / took);
+    let figure = format!(
+        "{rate:.0} workflows/s, {:.0} records/s ({many} in {took:.2} s; from its start to ready the worker used {:.2} s \
+         of CPU)",
+        records / took,
+        median(busy)
+    );
     show("restore from the broker", &figure, "200,000 workflows/s", rate >= LEAST)
 }
