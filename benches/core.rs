@@ -4,15 +4,18 @@
 //! the tasks that waited longest, so with a million of them every one is out of the processor's caches when its turn comes.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+mod measure;
+
 use baton::partition::{Arrival, Kept, Partition, Source, View, What, Window};
 use baton::selection::{Agent, Availability, Definition, Policy, Registry, Resolved, Schemas, Version, topic_name};
 use baton::workflow::{
     AssignmentId, Input, Payload, Position, Report, ReportStatus, Rules, Submission, Task, Timestamp, Usage,
 };
+use measure::{on_cpu, resident};
 use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The binary's.
 #[global_allocator]
@@ -252,19 +255,4 @@ impl Population {
         let what = What::Input(Input::Reported { report: Arc::new(report), too_large: None });
         Some(Arrival { task_id: id, what, source, at: self.now })
     }
-}
-
-/// Time this thread was on a core, where the system says it; else the wall clock's, which counts what others took.
-fn on_cpu() -> Duration {
-    static START: OnceLock<Instant> = OnceLock::new();
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanos = stat.and_then(|stat| stat.split(' ').next()?.parse().ok());
-    nanos.map_or_else(|| START.get_or_init(Instant::now).elapsed(), Duration::from_nanos)
-}
-
-/// Resident memory of this process, where the system says it.
-fn resident() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<usize>().ok()? * 1024)
 }

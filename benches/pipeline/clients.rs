@@ -33,7 +33,7 @@ pub(crate) fn agents(place: &Place, workload: Workload, schema: u32, from_start:
     let topics: Vec<String> = workload.topics().iter().map(|topic| place.topic(topic)).collect();
     let (consumer, producer, status) =
         (place.reader(&topics, from_start), place.producer(), place.topic("agent-status"));
-    super::say("ready");
+    say("ready");
     loop {
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
             let message = message.expect("assignments can be read");
@@ -78,8 +78,15 @@ pub(crate) fn probe(place: &Place, workload: Workload, schema: u32, from: usize,
     }
     took.sort_by(f64::total_cmp);
     let at = |share: f64| took[((took.len() - 1) as f64 * share).round() as usize];
-    super::say(&format!("{:.1} {:.1} {:.1}", at(0.5), at(0.99), at(1.0)));
+    say(&format!("{:.1} {:.1} {:.1}", at(0.5), at(0.99), at(1.0)));
 }
 
 /// Inputs of one task.
 pub(crate) const INPUTS_PER_TASK: usize = 1 + STEPS;
+
+/// A line for whoever started this process.
+pub(crate) fn say(line: &str) {
+    use std::io::Write as _;
+    println!("{line}");
+    std::io::stdout().flush().expect("someone listens");
+}

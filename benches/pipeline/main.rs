@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench pipeline              everything
 //! cargo bench --bench pipeline -- --quick   a smoke run; its figures mean nothing
+//! cargo bench --bench pipeline -- --against other/baton [--pairs 7]
 //! ```
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(dead_code, unused_imports, reason = "of the tests' support only a part is used here")]
@@ -11,8 +12,10 @@
 
 mod avro;
 mod clients;
+mod corner;
 mod machine;
 mod measure;
+mod pairs;
 mod place;
 mod raw;
 #[path = "../../tests/it/support/mod.rs"]
@@ -20,6 +23,7 @@ mod support;
 mod workload;
 
 use clients::INPUTS_PER_TASK;
+use corner::{Corner, PARTITIONS};
 use machine::Cpu;
 use measure::{Histogram, Sizes};
 use place::Place;
@@ -35,12 +39,14 @@ use workload::Workload;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const PARTITIONS: i32 = 6;
 /// `worker.batch`.
 const BATCH: usize = 2_000;
 /// Under this the machine is too slow or too busy for the run to count.
 const RAW_LEAST: f64 = 45_000.0;
 const RATIO: f64 = 0.40;
+/// While agents answer, the worker is held: it must not lose its partitions for that.
+const FROZEN: &str = "[worker]\nsession_timeout = \"60s\"\n";
+const PAIRS: usize = 7;
 
 /// How much of everything.
 struct Amounts {
@@ -74,7 +80,14 @@ fn main() -> ExitCode {
         }
     };
     let bench = Bench::new();
-    let fine = bench.run(&amounts);
+    let value = |flag: &str| arguments.iter().position(|one| one == flag).and_then(|at| arguments.get(at + 1));
+    let fine = match value("--against") {
+        Some(other) => {
+            let pairs = value("--pairs").map_or(PAIRS, |pairs| pairs.parse().expect("--pairs takes a number"));
+            pairs::run(&bench, Path::new(other), pairs, amounts.scored_tasks)
+        }
+        None => bench.run(&amounts),
+    };
     if fine || quick { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -90,32 +103,13 @@ fn play(role: &str, arguments: &[String]) {
         "agents" => clients::agents(&place, workload(), schema(), arguments[4] == "start"),
         "probe" => clients::probe(&place, workload(), schema(), number(4), number(5), number(6)),
         "fill" => raw::fill(&place, &plan()),
-        "raw" => say(&serde_json::to_string(&raw::run(&place, &plan())).expect("numbers")),
+        "raw" => clients::say(&serde_json::to_string(&raw::run(&place, &plan())).expect("numbers")),
         _ => unreachable!("no role {role}"),
     }
 }
 
-/// A line for whoever started this process.
-fn say(line: &str) {
-    use std::io::Write as _;
-    println!("{line}");
-    std::io::stdout().flush().expect("someone listens");
-}
-
 struct Bench {
     dir: tempfile::TempDir,
-}
-
-/// One workload's corner of the broker, with its worker.
-struct Corner {
-    workload: Workload,
-    scratch: Scratch,
-    worker: Worker,
-    place: Place,
-    task_schema: String,
-    report_schema: String,
-    /// Tasks so far.
-    tasks: usize,
 }
 
 /// What one measured stretch of Baton's work came to.
@@ -153,10 +147,10 @@ impl Bench {
             println!("  under {RAW_LEAST:.0} inputs/s: THIS RUN DOES NOT COUNT");
         }
 
-        let mut corner = self.corner(Workload::Contract);
+        let mut corner = Corner::new(Workload::Contract, None, FROZEN);
         fine &= self.unloaded(&mut corner, amounts);
         fine &= self.throughput(corner, amounts.tasks, amounts.rounds);
-        let mut corner = self.corner(Workload::Scored);
+        let mut corner = Corner::new(Workload::Scored, None, FROZEN);
         self.warm_up(&mut corner, 2_000.min(amounts.scored_tasks));
         fine &= self.throughput(corner, amounts.scored_tasks, amounts.rounds);
         println!("{}", if fine { "all targets reached" } else { "NOT all targets reached" });
@@ -221,38 +215,6 @@ impl Bench {
     }
 
     // --- Baton -------------------------------------------------------------------------------------
-
-    fn corner(&self, workload: Workload) -> Corner {
-        let scratch = Scratch::new(workload.name());
-        let toml = format!("[kafka]\npartitions = {PARTITIONS}\n");
-        scratch.baton_with(&toml, &["apply"], b"").ok();
-        let file = scratch.dir().join("agents.json");
-        let agents = serde_json::Value::Array(workload.agents());
-        std::fs::write(&file, agents.to_string()).expect("the definitions can be written");
-        scratch.baton_with(&toml, &["agents", "register", &file.to_string_lossy()], b"").ok();
-        // While agents answer, the worker is held: it must not lose its partitions for that.
-        let worker = scratch.worker("0").toml(&format!("{toml}[worker]\nsession_timeout = \"60s\"\n")).start();
-        let count = workload.agents().len() as f64;
-        until("all agents can be given work", Duration::from_secs(60), || {
-            let eligible = worker.metric("baton_agents_eligible");
-            if eligible >= count { Ok(()) } else { Err(format!("{eligible} of {count}")) }
-        });
-        let id = |subject: &str| {
-            let url = format!("{}/subjects/{}-value/versions/latest", scratch.stack.registry, scratch.topic(subject));
-            let (_, body) = support::get(&url).expect("the registry answers");
-            let answer: serde_json::Value = serde_json::from_str(&body).expect("JSON");
-            answer["id"].to_string()
-        };
-        Corner {
-            task_schema: id("tasks"),
-            report_schema: id("agent-status"),
-            place: place_of(&scratch),
-            workload,
-            scratch,
-            worker,
-            tasks: 0,
-        }
-    }
 
     /// Memory with many live tasks, then latencies at a steady rate.
     fn unloaded(&self, corner: &mut Corner, amounts: &Amounts) -> bool {

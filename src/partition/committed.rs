@@ -110,8 +110,13 @@ impl Kept {
 impl Partition {
     /// A partition as it was restored: `next` are the offsets of the inputs.
     #[must_use]
-    pub fn new(number: i32, next: [Option<i64>; INPUTS], tasks: BTreeMap<Arc<str>, Kept>) -> Self {
+    pub fn new(
+        number: i32,
+        next: [Option<i64>; INPUTS],
+        tasks: impl IntoIterator<Item = (Arc<str>, Kept), IntoIter: ExactSizeIterator>,
+    ) -> Self {
         let mut partition = Self { number, next, ..Self::default() };
+        let tasks = tasks.into_iter();
         partition.tasks.reserve(tasks.len());
         for (id, kept) in tasks {
             partition.keep(id, Some(kept));

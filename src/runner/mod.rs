@@ -13,19 +13,19 @@ pub use calls::{AllowedBy, Asker, CardsOf, Observe};
 
 use crate::worker::mutant::{self, Mutant};
 use crate::worker::{Returned, Runner};
-use crate::workflow::{Effect, Input, PlanAnswer, PlannedStep, Task, Timer, Timestamp, Workflow};
+use crate::workflow::{Effect, Input, PlanAnswer, PlannedStep, Task, Timer, TimerKind, Timestamp, Workflow};
 use calls::{Calls, Said};
 use plan_memory::PlanMemory;
 use questions::Wanted;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
-use timers::Timers;
+use timers::{Place, Timers};
 
 type TaskKey = (i32, Arc<str>);
 
 #[derive(Debug, Default)]
 struct Running {
-    timers: Vec<Timer>,
+    timers: Vec<(Place, TimerKind)>,
     /// Numbers of the questions being asked.
     questions: Vec<u32>,
     /// The plan that is followed, to be remembered should it succeed.
@@ -52,8 +52,8 @@ impl EffectRunner {
     }
 
     fn stop(&mut self, key: &TaskKey, running: Running) {
-        for timer in running.timers {
-            self.timers.cancel(key, &timer);
+        for (place, _) in running.timers {
+            self.timers.cancel(place);
         }
         for question in running.questions {
             self.calls.cancel(key, question);
@@ -71,16 +71,22 @@ impl Runner for EffectRunner {
         {
             self.memory.succeeded(kind, plan);
         }
-        let mut now = Running { followed: workflow.and_then(|workflow| followed(workflow)), ..Running::default() };
+        let mut now = Running {
+            // Nearly all that is owed is timers; there may be a million of them.
+            timers: Vec::with_capacity(effects.len()),
+            followed: workflow.and_then(|workflow| followed(workflow)),
+            ..Running::default()
+        };
         for effect in effects {
             match effect {
                 Effect::Timer(timer) => {
-                    match before.timers.iter().position(|running| *running == timer) {
-                        Some(at) => drop(before.timers.swap_remove(at)),
-                        None if mutant::is(Mutant::TimerDropped) && !now.timers.is_empty() => {}
+                    let is_it = |(place, kind): &(Place, TimerKind)| place.0 == timer.due && *kind == timer.kind;
+                    let place = match before.timers.iter().position(is_it) {
+                        Some(at) => before.timers.swap_remove(at).0,
+                        None if mutant::is(Mutant::TimerDropped) && !now.timers.is_empty() => continue,
                         None => self.timers.arm(&key, &timer),
-                    }
-                    now.timers.push(timer);
+                    };
+                    now.timers.push((place, timer.kind));
                 }
                 Effect::Ask { question, set, offers_done, deadline } => {
                     match (before.questions.iter().position(|running| *running == question), workflow) {
@@ -129,10 +135,11 @@ impl Runner for EffectRunner {
 
     fn returned(&mut self, now: Timestamp, most: usize, into: &mut Vec<Returned>) {
         while into.len() < most {
-            let Some(((partition, task_id), timer)) = self.timers.pop_due(now) else { break };
-            if let Some(running) = self.running.get_mut(&(partition, Arc::clone(&task_id))) {
-                running.timers.retain(|armed| *armed != timer);
+            let Some((key, place, kind)) = self.timers.pop_due(now) else { break };
+            if let Some(running) = self.running.get_mut(&key) {
+                running.timers.retain(|(armed, _)| *armed != place);
             }
+            let ((partition, task_id), timer) = (key, Timer { due: place.0, kind });
             into.push(Returned { partition, task_id, input: Input::TimerFired(timer) });
         }
         while into.len() < most {

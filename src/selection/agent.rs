@@ -46,10 +46,12 @@ impl Agent {
             Contract::Any | Contract::Schema(_) => String::new(),
         };
         let (topic_name, output_is_json) = (topic_name(&name, version.major), is_json(&definition.output.format));
+        let (shown_name, shown_version): (Arc<str>, Arc<str>) =
+            (name.as_str().into(), definition.version.as_str().into());
         let chosen = Arc::new(Chosen {
-            agent_name: name.clone(),
+            agent_name: Arc::clone(&shown_name),
             topic_name: topic_name.clone(),
-            version: definition.version.clone(),
+            version: Arc::clone(&shown_version),
             output_contract: definition.output.contract.clone(),
             output_is_json,
         });
@@ -58,8 +60,8 @@ impl Agent {
             topic_name,
             output_is_json,
             chosen,
-            shown_name: name.as_str().into(),
-            shown_version: definition.version.as_str().into(),
+            shown_name,
+            shown_version,
             documents: Document::of(&definition),
             definition: Definition { agent_name: name, ..definition },
             version,

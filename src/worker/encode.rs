@@ -285,8 +285,8 @@ fn assignment_of(out: &AssignmentOut) -> (Assignment, String) {
         assignment_id: assignment_id.clone(),
         task_id: task_id.to_owned(),
         step_id: step_id.to_owned(),
-        agent_name: assigned.chosen.agent_name.clone(),
-        agent_version: assigned.chosen.version.clone(),
+        agent_name: assigned.chosen.agent_name.to_string(),
+        agent_version: assigned.chosen.version.to_string(),
         attempt: signed(assigned.attempt),
         effect_key: id.effect_key(),
         objective: out.objective.to_string(),
@@ -327,7 +327,7 @@ fn decision_of(task: &TaskRef, decision: &Decision, at: Timestamp, overhead_micr
         step_id: (settled.choice != Choice::Done).then(|| decision.step_id.to_string()),
         question: signed(decision.question),
         choice: (&settled.choice).into(),
-        chosen: settled.chosen.as_ref().map(|chosen| chosen.agent_name.clone()),
+        chosen: settled.chosen.as_ref().map(|chosen| chosen.agent_name.to_string()),
         by: settled.by.into(),
         confidence: settled.confidence,
         reason: settled.reason.clone(),
@@ -427,7 +427,7 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
             };
             wire::Fact {
                 step_id: (decision.settled.choice != Choice::Done).then(|| decision.step_id.to_string()),
-                agent_name: decision.settled.chosen.as_ref().map(|chosen| chosen.agent_name.clone()),
+                agent_name: decision.settled.chosen.as_ref().map(|chosen| chosen.agent_name.to_string()),
                 decision_id: Some(decision_id(task, decision.question)),
                 reason: Some(choice.to_owned()),
                 ..wire::Fact::new(FactType::AgentChosen)
@@ -438,7 +438,7 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
             let id = AssignmentId { task_id, accepted: task.accepted, step_id, attempt: assigned.attempt };
             wire::Fact {
                 assignment_id: Some(id.to_string()),
-                agent_name: Some(assigned.chosen.agent_name.clone()),
+                agent_name: Some(assigned.chosen.agent_name.to_string()),
                 attempt: Some(signed(assigned.attempt)),
                 ..of_step(FactType::StepAssigned, &assigned.step_id)
             }

@@ -313,6 +313,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
         self.health.waiting("partitions", format!("restoring {} partitions", partitions.len()));
         self.parked.retain(|_, parked| started < parked.since + PARKED_FOR);
         let owned = self.log.take_over(partitions)?;
+        let decided = self.clock.elapsed().saturating_sub(started);
         // The inputs stand elsewhere now: what was read before comes again.
         self.forget_read();
         let from: Vec<(i32, i64)> = partitions
@@ -339,7 +340,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             let restorer = restorers.entry(number).or_insert_with(|| {
                 parked.get(&number).map_or_else(Restorer::default, |parked| Restorer::resume(&parked.partition))
             });
-            restorer.apply(&key, part).map_err(|error| Stop::Broken(error.to_string()))
+            restorer.apply(key, part).map_err(|error| Stop::Broken(error.to_string()))
         })?;
         let mut taken = BTreeMap::new();
         for one in &owned {
@@ -379,7 +380,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
         let took = self.clock.elapsed().saturating_sub(started);
         self.metrics.restore_seconds.observe(took.as_secs_f64());
         let live: usize = taken.values().map(Partition::live).sum();
-        tracing::info!(partitions = taken.len(), records, live, ?took, "partitions restored");
+        tracing::info!(partitions = taken.len(), records, live, ?decided, ?took, "partitions restored");
         self.partitions = taken;
         for (number, partition) in &self.partitions {
             for (task_id, effects) in partition.owed() {

@@ -31,17 +31,17 @@ pub(super) fn to_wire(part: &Part) -> Snapshot {
 
 /// Decodes one record of `task-state`; none deletes its key. `look_up` is called for a schema that is not known yet, and
 /// again until it is or the worker must stop.
-pub(super) fn read(
+pub(super) fn read<'k>(
     codec: &Codec,
-    key: &[u8],
+    key: &'k [u8],
     value: Option<&[u8]>,
     look_up: &mut dyn FnMut(u32) -> Result<(), Stop>,
-) -> Result<(String, Option<Part>), Stop> {
+) -> Result<(&'k str, Option<Part>), Stop> {
     let broken = |what: &str| {
         let key = String::from_utf8_lossy(key);
         Stop::Broken(format!("task-state holds what this version cannot read, under key {key:?}: {what}"))
     };
-    let text = std::str::from_utf8(key).map_err(|_| broken("the key is not text"))?.to_owned();
+    let text = std::str::from_utf8(key).map_err(|_| broken("the key is not text"))?;
     let Some(value) = value else { return Ok((text, None)) };
     let snapshot: Snapshot = loop {
         match codec.decode(value) {

@@ -48,10 +48,10 @@ pub struct Candidate {
 /// The agent a decision chose, as it was registered at that moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chosen {
-    pub agent_name: String,
+    pub agent_name: Arc<str>,
     /// The part of the assignment topic's name after the prefix.
     pub topic_name: String,
-    pub version: String,
+    pub version: Arc<str>,
     /// The agent's output contract as written, for the assignment.
     pub output_contract: Option<String>,
     /// Whether the agent declares its output `application/json`: then it must parse.

@@ -192,8 +192,8 @@ fn assign(workflow: &mut Workflow, assigned: &Assigned, at: Timestamp) {
     let step = step_or_new(workflow, &assigned.step_id);
     let is_new = step.attempt == 0;
     step.status = StepStatus::Assigned { accept_by: assigned.accept_by };
-    step.agent_name = assigned.chosen.agent_name.as_str().into();
-    step.agent_version = assigned.chosen.version.as_str().into();
+    step.agent_name = Arc::clone(&assigned.chosen.agent_name);
+    step.agent_version = Arc::clone(&assigned.chosen.version);
     step.attempt = assigned.attempt;
     step.by_contract = assigned.by_contract;
     step.assigned_at = at;

@@ -40,7 +40,7 @@ pub fn withdrawn(before: &Workflow, events: &[Event]) -> Vec<Withdrawn> {
         match &event.fact {
             Fact::StepAssigned(assigned) => {
                 open.retain(|(id, ..)| *id != assigned.step_id);
-                let agent_name = assigned.chosen.agent_name.as_str().into();
+                let agent_name = Arc::clone(&assigned.chosen.agent_name);
                 open.push((Arc::clone(&assigned.step_id), agent_name, assigned.attempt));
             }
             Fact::StepSucceeded { step_id, .. }

@@ -91,7 +91,7 @@ pub(crate) fn priorities(world: &World, partition: i32, arrivals: &[Arrival], st
         let Output::Facts(facts) = &planned.item else { continue };
         for event in &facts.events {
             let Fact::StepAssigned(assigned) = &event.fact else { continue };
-            let (task_id, agent) = (&facts.task.task_id, assigned.chosen.agent_name.as_str());
+            let (task_id, agent) = (&facts.task.task_id, &*assigned.chosen.agent_name);
             let before = model.workflows(partition).find(|(id, _)| *id == task_id);
             let choice = before.and_then(|(_, workflow)| {
                 let choice = workflow.choices.iter().find(|choice| choice.step_id == assigned.step_id)?;

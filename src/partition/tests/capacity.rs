@@ -78,7 +78,7 @@ fn admitted(id: &str, agent_name: Option<&str>) -> Arrival {
 fn given(partition: &mut Partition, batch: &[Arrival], view: &View<'_>) -> Vec<(String, String)> {
     let staged = partition.stage(batch, view, Timestamp(1));
     let assignments = staged.outputs.iter().filter_map(|planned| match &planned.item {
-        Output::Assignment(out) => Some((out.task.task_id.to_string(), out.assigned.chosen.agent_name.clone())),
+        Output::Assignment(out) => Some((out.task.task_id.to_string(), out.assigned.chosen.agent_name.to_string())),
         _ => None,
     });
     let given = assignments.collect();

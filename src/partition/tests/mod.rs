@@ -45,9 +45,9 @@ impl Small {
     fn settled(choice: Choice, by: SettledBy, choosing: &Choosing<'_>) -> Settled {
         let chosen = match &choice {
             Choice::Agent(name) => Some(Arc::new(Chosen {
-                agent_name: name.clone(),
+                agent_name: name.as_str().into(),
                 topic_name: name.clone(),
-                version: "1.0.0".to_owned(),
+                version: "1.0.0".into(),
                 output_contract: None,
                 output_is_json: false,
             })),

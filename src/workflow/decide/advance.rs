@@ -58,8 +58,8 @@ fn follow(facts: &mut Facts<'_>, plan: Arc<[super::super::PlannedStep]>, world: 
 
 /// Steps that wait for nothing any more, in the plan's order.
 fn ready(workflow: &Workflow) -> Vec<Arc<str>> {
-    let succeeded = |id: &String| workflow.step(id).is_some_and(|step| step.status == StepStatus::Succeeded);
     let free = |(place, step): &(usize, &Step)| {
+        let succeeded = |id: &String| depended_on(workflow, *place, id).is_some_and(has_succeeded);
         step.status == StepStatus::Waiting
             && workflow
                 .plan
@@ -67,6 +67,17 @@ fn ready(workflow: &Workflow) -> Vec<Arc<str>> {
                 .is_none_or(|plan| plan.get(*place).is_some_and(|step| step.depends_on.iter().all(succeeded)))
     };
     workflow.steps.iter().enumerate().filter(free).map(|(_, step)| Arc::clone(&step.id)).collect()
+}
+
+fn has_succeeded(step: &Step) -> bool {
+    step.status == StepStatus::Succeeded
+}
+
+/// A step that the one at `place` depends on. Looked for from there backwards: most plans name a step soon after what it
+/// depends on.
+fn depended_on<'w>(workflow: &'w Workflow, place: usize, id: &str) -> Option<&'w Step> {
+    let before = workflow.steps.get(..place)?;
+    before.iter().rev().find(|step| *step.id == *id).or_else(|| workflow.step(id))
 }
 
 fn start(facts: &mut Facts<'_>, step_id: &Arc<str>, world: &dyn World) {

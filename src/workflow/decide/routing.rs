@@ -136,7 +136,7 @@ fn settle(
     let step = workflow.step(step_id);
     let asks = world.agent(&chosen.agent_name).is_some_and(|agent| agent.require_approval);
     if asks && !step.is_some_and(Step::is_approved) {
-        let agent_name = Some(chosen.agent_name.as_str().into());
+        let agent_name = Some(Arc::clone(&chosen.agent_name));
         let (step_id, reason) = (Arc::clone(step_id), ApprovalReason::Agent);
         facts.add(Fact::ApprovalRequested { step_id, agent_name, reason });
         return;

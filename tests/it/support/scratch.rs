@@ -17,6 +17,8 @@ pub(crate) struct Scratch {
     pub(crate) prefix: String,
     registry: String,
     dir: tempfile::TempDir,
+    /// Another version's, if it is not ours.
+    binary: Option<PathBuf>,
 }
 
 impl Scratch {
@@ -31,13 +33,23 @@ impl Scratch {
         let unique = dir.path().file_name().expect("it has a name").to_string_lossy();
         let prefix = unique.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
         super::reaper::dir(dir.path());
-        Self { stack, prefix, registry: stack.registry.clone(), dir }
+        Self { stack, prefix, registry: stack.registry.clone(), dir, binary: None }
     }
 
     /// Commands and workers get this address of the registry: of a [`super::Gate`], say.
     pub(crate) fn with_registry(mut self, url: &str) -> Self {
         self.registry = url.into();
         self
+    }
+
+    /// Another version's `baton`.
+    pub(crate) fn with_binary(mut self, binary: &Path) -> Self {
+        self.binary = Some(binary.to_owned());
+        self
+    }
+
+    fn binary(&self) -> &Path {
+        self.binary.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_baton")))
     }
 
     /// A topic's full name: `scratch.topic("tasks")`.
@@ -75,8 +87,9 @@ impl Scratch {
             self.stack.bootstrap, self.prefix, self.registry
         );
         lay_over(&mut config, base.parse().expect("the base is TOML"));
-        // A failure shows as what it is, unless the test is about trying again.
-        for class in ["transient", "rate_limited", "timeout", "invalid_output", "contract", "auth"] {
+        // A failure shows as what it is, unless the test is about trying again. Another version may know no such keys.
+        let classes = ["transient", "rate_limited", "timeout", "invalid_output", "contract", "auth"];
+        for class in classes.iter().filter(|_| self.binary.is_none()) {
             let once = format!("[workflow.retry.{class}]\nattempts = 1\n");
             lay_over(&mut config, once.parse().expect("the base is TOML"));
         }
@@ -97,7 +110,7 @@ impl Scratch {
         let stdin = config.with_extension("in");
         fs::write(&stdin, input).expect("the input can be written");
         let mut command = Command::new("timeout");
-        command.args(["--kill-after=2", "60", env!("CARGO_BIN_EXE_baton")]).args(args).arg("--config").arg(config);
+        command.args(["--kill-after=2", "60"]).arg(self.binary()).args(args).arg("--config").arg(config);
         command.stdin(fs::File::open(stdin).expect("it was just written"));
         clean(&mut command);
         let Output { status, stdout, stderr } =
@@ -109,7 +122,7 @@ impl Scratch {
     /// Starts `baton ARGS` here and waits for nothing; what it prints is added to `log`.
     pub(crate) fn begin(&self, args: &[&str], log: &Path) -> Kept {
         let config = self.config(&format!("cli-{}.toml", free_port()), "");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_baton"));
+        let mut command = Command::new(self.binary());
         command.args(args).arg("--config").arg(config);
         clean(&mut command);
         Kept::spawn(&command, log)
@@ -237,7 +250,7 @@ impl WorkerSpec<'_> {
         let mut toml: toml::Table = own.parse().expect("it is TOML");
         lay_over(&mut toml, self.toml.parse().expect("the test's configuration is TOML"));
         let config = self.scratch.config(&format!("{}.toml", self.slot), &toml.to_string());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_baton"));
+        let mut command = Command::new(self.scratch.binary());
         command.args(["run", "--config"]).arg(config).current_dir(self.scratch.dir());
         if let Some(roles) = &self.roles {
             command.args(["--roles", roles]);

@@ -1,0 +1,108 @@
+//! `kill -9` of a worker that has a transaction open, until another decides on one of its partitions.
+
+use super::corner::{Corner, PARTITIONS};
+use super::median;
+use super::restore::{Said, WORKER};
+use super::support::{Worker, until};
+use super::workload::Workload;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::message::Message as _;
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The default: the least that most brokers allow.
+const SESSION: f64 = 6.0;
+/// Tries for each round: whether a transaction was open shows only afterwards.
+const TRIES: usize = 3;
+
+/// One takeover, in seconds.
+struct Takeover {
+    /// From the kill until the partitions are given to the heir.
+    detection: f64,
+    /// From there until the open transaction is ended and the offsets are decided.
+    fencing: f64,
+    restore: f64,
+    /// From the kill.
+    first_decision: f64,
+}
+
+/// Prints where the time goes; there is no target but the session timeout, which is most of it.
+pub(crate) fn run(quick: bool) -> bool {
+    let (rounds, tasks) = if quick { (1, 20_000) } else { (5, 60_000) };
+    let mut seen = Vec::new();
+    for _ in 0..rounds * TRIES {
+        if seen.len() < rounds {
+            seen.extend(once(tasks));
+        }
+    }
+    assert_eq!(seen.len(), rounds, "no transaction was open when the worker was killed");
+    let of = |what: fn(&Takeover) -> f64| median(seen.iter().map(what).collect());
+    let longest = seen.iter().map(|one| one.first_decision).fold(0.0, f64::max);
+    println!(
+        "takeover after kill -9 with an open transaction ({rounds} rounds): session timeout {SESSION} s; detection {:.2} s, \
+         fencing {:.0} ms, restore {:.0} ms; first decision after {:.2} s, at most {longest:.2} s",
+        of(|one| one.detection),
+        of(|one| one.fencing) * 1e3,
+        of(|one| one.restore) * 1e3,
+        of(|one| one.first_decision),
+    );
+    true
+}
+
+/// None if no transaction was open.
+fn once(tasks: usize) -> Option<Takeover> {
+    let corner = Corner::new(Workload::Contract, None, WORKER);
+    let worker = format!("[kafka]\npartitions = {PARTITIONS}\n{WORKER}");
+    let heir = corner.scratch.worker("1").toml(&worker).start();
+    let half = PARTITIONS as usize / 2;
+    let victims: BTreeSet<i32> = until("each has its half", Duration::from_secs(60), || {
+        let kept = assigned(&heir).last().map(|(_, kept)| kept.clone()).unwrap_or_default();
+        let held = corner.worker.metric("baton_partitions") as usize;
+        let rest = (0..PARTITIONS).filter(|partition| !kept.contains(partition)).collect();
+        if (kept.len(), held) == (half, half) { Ok(rest) } else { Err(format!("{kept:?}, and {held} held")) }
+    });
+    let reader = corner.place.reader(&[corner.place.topic("routing-decisions")], false);
+    reader.poll(Duration::from_millis(500));
+    let taken = "baton_inputs_total{topic=\"tasks\",outcome=\"accepted\"}";
+    let mut dying = corner.worker;
+    let (place, workload, schema) = (&corner.place, corner.workload, corner.task_schema.parse().expect("a number"));
+    let killed = std::thread::scope(|scope| {
+        scope.spawn(move || super::clients::load(place, workload, schema, 0, tasks));
+        until("it is at work", Duration::from_secs(60), || {
+            let taken = dying.metric(taken);
+            if taken >= 2_000.0 { Ok(()) } else { Err(format!("{taken}")) }
+        });
+        let killed = SystemTime::now();
+        dying.kill9();
+        killed
+    });
+    let since = |at: SystemTime| at.duration_since(killed).unwrap_or_default().as_secs_f64();
+    let millis = i64::try_from(killed.duration_since(UNIX_EPOCH).expect("after 1970").as_millis()).expect("it fits");
+    let first_decision = until("a decision on its partitions", Duration::from_secs(60), || {
+        loop {
+            let Some(message) = reader.poll(Duration::from_millis(20)) else { return Err("nothing".to_owned()) };
+            let message = message.expect("decisions can be read");
+            let later = message.timestamp().to_millis().is_some_and(|at| at > millis);
+            if later && victims.contains(&message.partition()) {
+                return Ok(since(SystemTime::now()));
+            }
+        }
+    });
+    let log = heir.log();
+    let fenced = Said::all(&log, "ending the open transaction of the worker that was here before");
+    fenced.iter().find(|said| said.at > killed)?;
+    let given = assigned(&heir).into_iter().find(|(at, all)| *at > killed && all.len() == PARTITIONS as usize);
+    let restored = Said::all(&log, "partitions restored");
+    let restored = restored.iter().rfind(|said| said.at > killed).expect("it restored");
+    let fencing = restored.seconds("decided");
+    let detection = since(given.expect("it was given all").0);
+    Some(Takeover { detection, fencing, restore: restored.seconds("took") - fencing, first_decision })
+}
+
+/// What a worker was given by the group, and when.
+fn assigned(worker: &Worker) -> Vec<(SystemTime, Vec<i32>)> {
+    let said = Said::all(&worker.log(), "partitions assigned");
+    // As a list of numbers shows itself.
+    let numbers = |said: &Said| serde_json::from_str(said.fields["partitions"].as_str()?).ok();
+    said.iter().filter_map(|said| Some((said.at, numbers(said)?))).collect()
+}
