@@ -4,6 +4,7 @@
 //! the tasks that waited longest, so with a million of them every one is out of the processor's caches when its turn comes.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+#[path = "engine/measure.rs"]
 mod measure;
 
 use baton::partition::{Arrival, Kept, Partition, Source, View, What, Window};

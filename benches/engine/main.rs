@@ -19,7 +19,6 @@ mod clients;
 mod corner;
 #[path = "../pipeline/machine.rs"]
 mod machine;
-#[path = "../measure.rs"]
 mod measure;
 #[path = "../pipeline/place.rs"]
 mod place;

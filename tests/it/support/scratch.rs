@@ -49,7 +49,7 @@ impl Scratch {
     }
 
     fn binary(&self) -> &Path {
-        self.binary.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_baton")))
+        self.binary.as_deref().unwrap_or_else(|| Path::new(env!("CARGO_BIN_EXE_baton")))
     }
 
     /// A topic's full name: `scratch.topic("tasks")`.
