@@ -6,6 +6,11 @@ use baton::workflow::{
     CommandKind, Event, Fact, Limits, Outcome, Phase, StepStatus, TimerKind, Timestamp, Usage, Workflow,
 };
 
+/// Whether these tell that a task is refused for its plan: nothing is kept of it.
+pub(super) fn is_refusal(events: &[Event]) -> bool {
+    matches!(events, [Event { fact: Fact::PlanRejected(rejection), .. }] if rejection.question == 0)
+}
+
 /// Whether a fact can follow.
 pub(super) fn fits(task_id: &str, workflow: &Workflow, event: &Event) {
     let last = workflow.last_question;
@@ -50,7 +55,12 @@ pub(super) fn fits(task_id: &str, workflow: &Workflow, event: &Event) {
         }
         _ => true,
     };
-    if !fine || event.at < workflow.last_at {
+    // A receipt knows no more than when its task ended.
+    let since = match workflow.phase {
+        Phase::Ended { outcome: Outcome::Succeeded, at } => at,
+        _ => workflow.last_at,
+    };
+    if !fine || event.at < since {
         violated(format!("{task_id}: {event:#?} cannot follow on {workflow:#?}"));
     }
 }

@@ -3,7 +3,7 @@
 //! Knows of the engine only what it staged and what became visible; keeps a state of its own, folded from facts alone.
 
 use super::coverage;
-use super::facts::{fits, lives};
+use super::facts::{fits, is_refusal, lives};
 use super::kafka::{Broker, Written};
 use super::violated;
 use baton::contract::{Codec, TaskEvents};
@@ -12,6 +12,14 @@ use baton::worker::Offsets;
 use baton::workflow::{Effect, Event, Fact, Outcome, Phase, Workflow, evolve, outstanding};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Task, first number and count of facts that were written together.
+type Told = (String, i64, usize);
+
+fn take(told: &mut Vec<Told>, one: &Told) -> bool {
+    let place = told.iter().position(|other| other == one);
+    place.map(|place| told.swap_remove(place)).is_some()
+}
 
 /// What a worker staged of one partition, to be compared with what became of it.
 #[derive(Debug)]
@@ -133,7 +141,7 @@ impl Model {
                 "a transaction holds {found:?} dead letters, records sent home, snapshot parts and records in all, not {wanted:?}"
             ));
         }
-        let mut told: BTreeSet<(String, i64, usize)> = BTreeSet::new();
+        let mut told: Vec<Told> = Vec::new();
         for (topic, number, kept) in &written.records {
             self.unique(inputs, topic, *number, &kept.headers);
             if *topic == format!("{}.task-events", self.prefix) {
@@ -141,7 +149,7 @@ impl Model {
                 let events: TaskEvents = self.codec.decode(value).unwrap_or_else(|why| {
                     violated(format!("task-events holds what cannot be read: {why:?}"));
                 });
-                told.insert((events.task_id, events.first_sequence, events.facts.len()));
+                told.push((events.task_id, events.first_sequence, events.facts.len()));
             }
         }
         for (number, seen) in begun {
@@ -199,17 +207,15 @@ impl Model {
         }
     }
 
-    fn fold(&mut self, number: i32, seen: Seen, told: &mut BTreeSet<(String, i64, usize)>) {
+    fn fold(&mut self, number: i32, seen: Seen, told: &mut Vec<Told>) {
         let tasks = &mut self.places.entry(number).or_default().tasks;
         let mut folded: BTreeMap<Arc<str>, Workflow> = BTreeMap::new();
         for (task_id, first, events) in seen.facts {
             let before = tasks.get(&task_id).map(|known| known.workflow.clone()).unwrap_or_default();
-            if let [Event { fact: Fact::PlanRejected(rejection), .. }] = &events[..]
-                && rejection.question == 0
-            {
+            if is_refusal(&events) {
                 // Of a task that was refused: it is told, and nothing is kept of it.
                 self.occurred.push("plan refused");
-                if !told.remove(&(task_id.to_string(), 1, 1)) {
+                if !take(told, &(task_id.to_string(), 1, 1)) {
                     violated(format!("{task_id}: that its plan is refused is not in task-events"));
                 }
                 continue;
@@ -218,7 +224,7 @@ impl Model {
                 violated(format!("{task_id}: fact {first} follows fact {}", before.last_fact));
             }
             let wire = (task_id.to_string(), i64::try_from(first).unwrap_or(0), events.len());
-            if !told.remove(&wire) {
+            if !take(told, &wire) {
                 violated(format!("{task_id}: its facts from {first} on are not in task-events"));
             }
             let mut workflow = before;

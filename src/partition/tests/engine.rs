@@ -379,6 +379,16 @@ fn a_command_on_a_task_that_succeeded_is_refused_each_time_in_one_batch_or_in_se
 }
 
 #[test]
+fn a_retry_that_is_due_when_its_task_is_paused_waits_until_it_goes_on() {
+    let (pause, resume) = (command(CommandKind::Pause, None), command(CommandKind::Resume, None));
+    let retry = || retry_of("a", 1, 10);
+    let begun = [task(diamond()), failed("a", 1, "a", ErrorClass::Transient), pause, retry()];
+    assert_eq!(history(&begun).1.assignments.len(), 1, "the timer and PAUSE may come together");
+    let goes_on = [&begun[..], &[resume, retry()]].concat();
+    assert_eq!(history(&goes_on).1.assignments.len(), 2);
+}
+
+#[test]
 fn a_task_that_failed_is_retried_from_the_step_that_failed() {
     let (partition, seen) = history(&[
         task(diamond()),

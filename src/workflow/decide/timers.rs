@@ -26,6 +26,9 @@ pub(super) fn fired(facts: &mut Facts<'_>, timer: &Timer, world: &dyn World) -> 
         }
         TimerKind::RetryAt { step_id, attempt } => {
             owed(facts, timer, step_id, *attempt)?;
+            if facts.workflow().is_held_back() {
+                return Err(Rejection::Stale("the task is held back; the wait is owed again when it goes on"));
+            }
             facts.add(Fact::StepReady { step_id: Arc::clone(step_id) });
             routing::choose(facts, step_id, world);
         }
