@@ -505,6 +505,9 @@ impl<L: Log, R: Runner> Worker<L, R> {
     /// Steps that wait for an agent that has room now, as many as it takes.
     fn next_in_line(&self) -> Vec<Returned> {
         let mut next = Vec::new();
+        if mutant::is(Mutant::LineForgotten) {
+            return next;
+        }
         for (agent, left) in self.capacity_left() {
             let Some(left) = usize::try_from(left).ok().filter(|left| *left > 0) else { continue };
             let (topic, available) = (agent.topic_name(), &self.directory.availability);
@@ -513,7 +516,9 @@ impl<L: Log, R: Runner> Worker<L, R> {
             }
             let agent_name: Arc<str> = agent.name().into();
             let heads = self.partitions.iter().flat_map(|(number, partition)| {
-                partition.line(agent.name()).take(left).map(move |place| (place, *number))
+                let turned = partition.line_length(agent.name()).saturating_sub(left);
+                let first = if mutant::is(Mutant::LineTurned) { turned } else { 0 };
+                partition.line(agent.name()).skip(first).take(left).map(move |place| (place, *number))
             });
             let mut heads: Vec<_> = heads.collect();
             heads.sort();
