@@ -166,6 +166,12 @@ impl Partition {
         }
     }
 
+    /// Whether a task of that id was accepted and is kept whole. Commands that wait for one are kept too.
+    #[must_use]
+    pub fn knows(&self, task_id: &str) -> bool {
+        self.workflow(task_id).is_some_and(|workflow| workflow.is_known())
+    }
+
     /// The same state with the offsets a new owner found.
     #[must_use]
     pub fn moved_to(self, next: [Option<i64>; INPUTS]) -> Self {

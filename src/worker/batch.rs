@@ -71,19 +71,19 @@ impl Batch {
     }
 
     /// Replaces all that a task brings by the one input that ends it, since what it would write does not fit. A task
-    /// that is only being submitted is refused instead.
+    /// that is only being submitted is refused instead, and commands go on waiting for it.
     pub(super) fn end_task(&mut self, partition: i32, task_id: &Arc<str>, known: bool, detail: &str, at: Timestamp) {
         let Some(share) = self.shares.get_mut(&partition) else { return };
-        for arrival in share.arrivals.iter_mut().filter(|arrival| arrival.task_id == *task_id) {
-            let submitted = matches!(arrival.what, What::Input(Input::Submitted(_)));
-            if !matches!(arrival.what, What::Input(_)) {
-                continue;
+        let submitted = |arrival: &Arrival| matches!(arrival.what, What::Input(Input::Submitted(_)));
+        let of_task = |arrival: &&mut Arrival| arrival.task_id == *task_id && matches!(arrival.what, What::Input(_));
+        let refused = !known && share.arrivals.iter().any(|one| one.task_id == *task_id && submitted(one));
+        for arrival in share.arrivals.iter_mut().filter(of_task) {
+            if !refused {
+                arrival.what = What::Skipped;
+            } else if submitted(arrival) {
+                let (reason, detail) = (Reason::TooLarge, detail.to_owned());
+                arrival.what = What::Refused(Refusal { reason, detail, is_task: true });
             }
-            arrival.what = if submitted && !known {
-                What::Refused(Refusal { reason: Reason::TooLarge, detail: detail.to_owned(), is_task: true })
-            } else {
-                What::Skipped
-            };
         }
         if known {
             let what = What::Input(Input::TooLarge { detail: detail.to_owned() });

@@ -1,6 +1,7 @@
 //! How much more agents of limited capacity take, and who is next in line for them. Nothing is stored: it follows from
 //! the committed state of the partitions held.
 
+use super::mutant::{self, Mutant};
 use super::settings::HOUSEKEEPING;
 use super::{Log, Returned, Runner, Worker};
 use crate::selection::{Agent, Room};
@@ -35,6 +36,9 @@ impl<L: Log, R: Runner> Worker<L, R> {
     /// suit its agent any more leaves the line.
     pub(super) fn next_in_line(&self) -> Vec<Returned> {
         let mut next = Vec::new();
+        if mutant::is(Mutant::LineForgotten) {
+            return next;
+        }
         for (agent, left) in self.capacity_left() {
             let Some(left) = usize::try_from(left).ok().filter(|left| *left > 0) else { continue };
             let (topic, available) = (agent.topic_name(), &self.directory.availability);
@@ -43,7 +47,9 @@ impl<L: Log, R: Runner> Worker<L, R> {
             }
             let agent_name: Arc<str> = agent.name().into();
             let heads = self.partitions.iter().flat_map(|(number, partition)| {
-                partition.line(agent.name()).take(left).map(move |place| (place, *number))
+                let turned = partition.line_length(agent.name()).saturating_sub(left);
+                let first = if mutant::is(Mutant::LineTurned) { turned } else { 0 };
+                partition.line(agent.name()).skip(first).take(left).map(move |place| (place, *number))
             });
             let mut heads: Vec<_> = heads.collect();
             heads.sort();

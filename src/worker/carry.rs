@@ -45,7 +45,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
                 Ok(prepared) => prepared,
                 Err(TooLarge { partition, task_id, detail }) => {
                     tracing::warn!(%task_id, detail, "a task ends because what it would write does not fit");
-                    let known = self.partitions.get(&partition).is_some_and(|part| part.workflow(&task_id).is_some());
+                    let known = self.partitions.get(&partition).is_some_and(|part| part.knows(&task_id));
                     batch.end_task(partition, &task_id, known, &detail, self.clock.now());
                     continue;
                 }

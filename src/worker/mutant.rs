@@ -1,4 +1,4 @@
-//! Ten faults in the engine's own path, each one line where it would be made. They test the simulation: one that does
+//! Twelve faults in the engine's own path, each one line where it would be made. They test the simulation: one that does
 //! not find them all is blind. A build without debug assertions has none of them.
 
 use std::cell::Cell;
@@ -26,10 +26,14 @@ pub enum Mutant {
     TimerDropped,
     /// A restored workflow begins to number its questions anew.
     QuestionNumberReused,
+    /// The line for an agent is forgotten: whoever stands there stays until other agents come.
+    LineForgotten,
+    /// Whoever has waited least is let in first.
+    LineTurned,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::OffsetLeftOut,
         Self::AdoptedBeforeCommit,
         Self::AbortedBatchDropped,
@@ -40,6 +44,8 @@ impl Mutant {
         Self::OwedNotStarted,
         Self::TimerDropped,
         Self::QuestionNumberReused,
+        Self::LineForgotten,
+        Self::LineTurned,
     ];
 }
 

@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// Milliseconds of waiting that make up for one level of priority, as documented.
 const AGEING: i64 = 60_000;
 
+/// Milliseconds after which whoever waits for an agent that is idle is forgotten: a takeover is over by then.
+const PATIENCE: i64 = 15_000;
+
 /// What a worker holds, and how much of it each agent of limited capacity has.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Taken {
@@ -46,6 +49,29 @@ pub(crate) fn capacity(world: &World, before: &Taken, after: &Taken) {
         let (had, has) = (before.by_agent[name], after.by_agent[name]);
         if has > had && has > share {
             violated(format!("{name} has {has} assignments of a worker whose share is {share}, before {had}"));
+        }
+    }
+}
+
+/// In a world where nothing goes wrong any more nobody waits for long for an agent that has nothing to do.
+pub(crate) fn starvation(world: &World) {
+    let model = world.model.borrow();
+    let all = || 0..i32::try_from(world.partitions).expect("a few");
+    for (name, _) in agents::limited() {
+        let steps = all().flat_map(|number| model.workflows(number)).flat_map(|(_, workflow)| &workflow.steps);
+        let busy = steps.filter(|step| step.status.is_assigned()).any(|step| *step.agent_name == *name);
+        let waits = all().any(|number| line(&model, number, name).next().is_some());
+        let mut idle = world.idle.borrow_mut();
+        if busy || !waits {
+            idle.remove(name);
+            continue;
+        }
+        let since = *idle.entry(name).or_insert(world.time());
+        if world.time() - since > PATIENCE {
+            violated(format!(
+                "{name} has nothing to do since {} ms, and steps stand in its line",
+                world.time() - since
+            ));
         }
     }
 }

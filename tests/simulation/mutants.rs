@@ -1,4 +1,4 @@
-//! The test of the test: ten faults in the engine's own path, each of which must be found.
+//! The test of the test: twelve faults in the engine's own path, each of which must be found.
 
 use super::seeds::run_all;
 use baton::worker::mutant::Mutant;

@@ -4,6 +4,7 @@ use super::agents::{self, Agents};
 use super::client::{self, Client};
 use super::dice::Dice;
 use super::kafka::{Broker, Host as _, Topic};
+use super::lines;
 use super::model::Model;
 use super::people::{self, People};
 use super::processes::{self, Process};
@@ -45,6 +46,8 @@ pub(crate) struct World {
     /// What workers want to have looked up.
     pub(crate) needs: Arc<Mutex<Vec<Need>>>,
     looking: RefCell<BTreeMap<Need, i64>>,
+    /// Agents of limited capacity that steps wait for although they have nothing to do, and since when.
+    pub(super) idle: RefCell<BTreeMap<&'static str, i64>>,
     pub(crate) seen: RefCell<BTreeSet<&'static str>>,
     pub(crate) me: Weak<World>,
     pub(super) inputs: [String; INPUTS],
@@ -101,6 +104,7 @@ impl World {
             codec,
             needs: Arc::default(),
             looking: RefCell::default(),
+            idle: RefCell::default(),
             seen: RefCell::default(),
             me: me.clone(),
             inputs,
@@ -150,6 +154,9 @@ impl World {
             self.step();
             if self.steps.get().is_multiple_of(20) && self.wall() > since + SLACK {
                 self.model.borrow().nothing_is_overdue(self.wall() - SLACK);
+            }
+            if self.steps.get().is_multiple_of(20) {
+                lines::starvation(self);
             }
         }
         processes::end_all(self);

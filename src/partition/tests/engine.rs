@@ -319,6 +319,10 @@ fn what_cannot_be_done_is_refused_with_the_reason() {
 fn a_command_before_its_task_waits_for_it_and_is_refused_if_it_does_not_come() {
     let (partition, seen) = history(&[command(CommandKind::Pause, None), task(diamond())]);
     assert_eq!(kinds(&seen), ["held", "applied"]);
+    assert!(partition.knows("t"));
+    let (partition, _) = history(&[command(CommandKind::Pause, None)]);
+    assert!(!partition.knows("t"), "should what it brings not fit, it is refused and not ended");
+    let (partition, seen) = history(&[command(CommandKind::Pause, None), task(diamond())]);
     assert!(workflow(&partition).paused && seen.assignments.is_empty());
 
     let (world, mut partition, mut seen) = (Small::new(), Partition::default(), Seen::default());
