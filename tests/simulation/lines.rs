@@ -66,7 +66,7 @@ pub(crate) fn starvation(world: &World) {
             idle.remove(name);
             continue;
         }
-        let since = *idle.entry(name).or_insert(world.time());
+        let since = *idle.entry(name).or_insert_with(|| world.time());
         if world.time() - since > PATIENCE {
             violated(format!(
                 "{name} has nothing to do since {} ms, and steps stand in its line",

@@ -28,7 +28,7 @@ impl Witness for Onlooker {
                 violated(format!("staged again it differs: {staged:#?} and {again:#?}"));
             }
         }
-        if world.dice.percent(25) {
+        if world.dice.percent(15) {
             one_by_one(partition, arrivals, &view.clone(), clock, staged);
         }
         owed(staged);
