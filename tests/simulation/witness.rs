@@ -33,7 +33,7 @@ impl Witness for Onlooker {
         }
         owed(staged);
         if processes::owns(&world, self.process) {
-            lines::priorities(&world, partition.number(), arrivals, staged);
+            lines::priorities(&world, self.process, partition.number(), arrivals, staged);
         }
         timers(&world, arrivals);
         for (tally, _) in staged.counts.inputs.iter().zip(0..) {
