@@ -66,7 +66,7 @@ pub(crate) fn starvation(world: &World) {
             idle.remove(name);
             continue;
         }
-        let since = *idle.entry(name).or_insert(world.time());
+        let since = *idle.entry(name).or_insert_with(|| world.time());
         if world.time() - since > PATIENCE {
             violated(format!(
                 "{name} has nothing to do since {} ms, and steps stand in its line",
@@ -93,8 +93,21 @@ fn rank(workflow: &Workflow) -> i64 {
     workflow.submitted_at.0 - priority * AGEING
 }
 
-/// Of those who stood in an agent's line, nobody was let in before one that comes first and still stands there.
-pub(crate) fn priorities(world: &World, partition: i32, arrivals: &[Arrival], staged: &Staged) {
+/// Tasks and questions that stand in any line.
+pub(crate) type Standing = BTreeSet<(Arc<str>, u32)>;
+
+pub(crate) fn standing(world: &World) -> Standing {
+    let model = world.model.borrow();
+    let all = 0..i32::try_from(world.partitions).expect("a few");
+    let workflows = all.flat_map(|number| model.workflows(number));
+    let stands = |state: &ChoiceState| matches!(state, ChoiceState::Refused { busy, .. } if !busy.is_empty());
+    let choices = workflows.flat_map(|(id, workflow)| workflow.choices.iter().map(move |choice| (id, choice)));
+    choices.filter(|(_, choice)| stands(&choice.state)).map(|(id, choice)| (Arc::clone(id), choice.question)).collect()
+}
+
+/// Of those who stood in an agent's line when the worker's turn began, nobody was let in before one that comes first and
+/// still stands there. Whoever came while a batch was carried in parts was no part of its choice.
+pub(crate) fn priorities(world: &World, process: usize, partition: i32, arrivals: &[Arrival], staged: &Staged) {
     let model = world.model.borrow();
     let admitted: BTreeSet<(&Arc<str>, u32)> = arrivals
         .iter()
@@ -106,7 +119,12 @@ pub(crate) fn priorities(world: &World, partition: i32, arrivals: &[Arrival], st
     if admitted.is_empty() {
         return;
     }
+    let processes = world.processes.borrow();
+    let stood = &processes[process].stood;
     let stands_still = |task_id: &Arc<str>, question: u32| {
+        if !stood.contains(&(Arc::clone(task_id), question)) {
+            return false;
+        }
         let changed = staged.changed.iter().find(|(id, _)| id == task_id);
         changed.is_none_or(|(_, kept)| match kept {
             Some(Kept::Workflow(workflow)) => workflow.choice(question).is_some(),

@@ -2,7 +2,7 @@
 
 use super::agents;
 use super::kafka::{FakeLog, Host as _, Seat};
-use super::lines;
+use super::lines::{self, Standing};
 use super::llm::SimRunner;
 use super::violated;
 use super::witness::Onlooker;
@@ -45,6 +45,8 @@ pub(crate) struct Process {
     /// Another process has its slot for good.
     replaced: bool,
     pub(crate) frozen: bool,
+    /// Who stood in lines when its turn began.
+    pub(crate) stood: Standing,
     /// By how much its clock is wrong, in milliseconds.
     pub(crate) skew: i64,
     /// When it is started again.
@@ -153,6 +155,7 @@ pub(crate) fn start(world: &World, name: &str) {
         up: false,
         replaced: false,
         frozen: false,
+        stood: Standing::new(),
         skew: 0,
         restart: 0,
         seat: Seat::new(name),
@@ -204,6 +207,8 @@ pub(crate) fn turn(world: &World, process: usize) -> bool {
     }
     let Some(mut worker) = worker else { return false };
     let before = lines::taken(world, &worker);
+    let stood = lines::standing(world);
+    world.processes.borrow_mut()[process].stood = stood;
     match catch_unwind(AssertUnwindSafe(|| worker.turn())) {
         Ok(Ok(())) => {
             let touched = world.processes.borrow()[process].seat.take_touched();

@@ -28,12 +28,12 @@ impl Witness for Onlooker {
                 violated(format!("staged again it differs: {staged:#?} and {again:#?}"));
             }
         }
-        if world.dice.percent(25) {
+        if world.dice.percent(15) {
             one_by_one(partition, arrivals, &view.clone(), clock, staged);
         }
         owed(staged);
         if processes::owns(&world, self.process) {
-            lines::priorities(&world, partition.number(), arrivals, staged);
+            lines::priorities(&world, self.process, partition.number(), arrivals, staged);
         }
         timers(&world, arrivals);
         for (tally, _) in staged.counts.inputs.iter().zip(0..) {

@@ -155,7 +155,7 @@ impl World {
             if self.steps.get().is_multiple_of(20) && self.wall() > since + SLACK {
                 self.model.borrow().nothing_is_overdue(self.wall() - SLACK);
             }
-            if self.steps.get().is_multiple_of(20) {
+            if self.steps.get().is_multiple_of(100) {
                 lines::starvation(self);
             }
         }
