@@ -22,25 +22,23 @@ fn house() -> (House, Arc<Semaphore>) {
     (house, gate)
 }
 
-fn at_once(mut agent: Value, most: u32) -> Value {
-    agent["maxConcurrency"] = json!(most);
-    agent
-}
+/// Of each agent at once: the dispatcher's own limit, since what a definition says keeps the rest from its topic.
+const TWO_AT_ONCE: &str = "[dispatcher]\nmax_in_flight_per_agent = 2";
 
 #[test]
 fn what_waits_goes_to_the_new_endpoint_and_what_is_under_way_ends_at_the_old_one() {
     let (house, gate) = house();
     let at = |path: &str| format!("{}{path}", house.url);
     let scratch = Scratch::new("http-moves");
-    scratch.apply().register_all(&[at_once(behind("Mover", &at("/old")), 2), behind("Busy", &at("/busy"))]);
-    let _worker = scratch.worker("w").start();
+    scratch.apply().register_all(&[behind("Mover", &at("/old")), behind("Busy", &at("/busy"))]);
+    let _worker = scratch.worker("w").toml(TWO_AT_ONCE).start();
     let tasks: Vec<(String, &str)> = (0..6).map(|number| (format!("m-{number}"), "Mover")).collect();
     let waits: Vec<(String, &str)> = (0..3).map(|number| (format!("b-{number}"), "Busy")).collect();
     let all: Vec<(&str, &str)> = tasks.iter().chain(&waits).map(|(id, agent)| (id.as_str(), *agent)).collect();
     submit(&scratch, &all);
     house.until_asked("/old", 2);
     house.until_asked("/busy", 1);
-    scratch.register_all(&[at_once(behind("Mover", &at("/new")), 2), behind("Busy", &at("/new"))]);
+    scratch.register_all(&[behind("Mover", &at("/new")), behind("Busy", &at("/new"))]);
     house.until_asked("/new", 7);
     assert_eq!(house.asked_for("/old").len(), 2, "what waited is not sent to where the agent no longer is");
     gate.add_permits(2);
@@ -55,9 +53,9 @@ fn what_waits_goes_to_the_new_endpoint_and_what_is_under_way_ends_at_the_old_one
 fn without_its_endpoint_an_agent_reads_for_itself_and_what_is_under_way_is_reported() {
     let (house, gate) = house();
     let scratch = Scratch::new("http-leaves");
-    let leaver = at_once(behind("Leaver", &format!("{}/old", house.url)), 2);
+    let leaver = behind("Leaver", &format!("{}/old", house.url));
     scratch.apply().register_all(std::slice::from_ref(&leaver));
-    let _worker = scratch.worker("w").start();
+    let _worker = scratch.worker("w").toml(TWO_AT_ONCE).start();
     let tasks: Vec<String> = (0..6).map(|number| format!("l-{number}")).collect();
     submit(&scratch, &tasks.iter().map(|id| (id.as_str(), "Leaver")).collect::<Vec<_>>());
     house.until_asked("/old", 2);

@@ -17,10 +17,10 @@ fn held_back(name: &str, settings: &str, bytes: usize, taken: RangeInclusive<usi
         Box::pin(async move { if put_off_now { put_off(StatusCode::SERVICE_UNAVAILABLE, 1) } else { well(&asked) } })
     });
     let scratch = Scratch::new(name);
-    let mut agent = behind("Busy", &format!("{}/busy", house.url));
-    agent["maxConcurrency"] = json!(AT_ONCE);
+    let agent = behind("Busy", &format!("{}/busy", house.url));
     scratch.apply().register_all(&[agent, behind("Free", &format!("{}/free", house.url))]);
-    let worker = scratch.worker("w").toml(&format!("[dispatcher]\n{settings}")).start();
+    let worker =
+        scratch.worker("w").toml(&format!("[dispatcher]\nmax_in_flight_per_agent = {AT_ONCE}\n{settings}")).start();
     let ids: Vec<String> = (0..TASKS).map(|number| format!("t-{number}")).collect();
     let tasks: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), "Busy")).collect();
     submit_with(&scratch, &tasks, &"x".repeat(bytes));
