@@ -244,6 +244,8 @@ fn stopped(world: &World, process: usize, stop: &Stop) {
             all[winner].replaced = false;
             all[process].replaced = true;
         }
+        // The one it waited for died meanwhile: whoever watches over the slot starts it again.
+        (Stop::SlotTaken { .. }, None) if others().next().is_some() => all[process].restart = world.time() + 1_000,
         (Stop::Fenced { .. }, _) => all[process].restart = world.time() + 1_000,
         _ => violated(format!("worker {name} ends: {stop}")),
     }
