@@ -142,7 +142,7 @@ fn walks_on(name: &'static str) -> Behaviour {
             return vec![Say::failed("TRANSIENT", "not at first").after(dice.millis(0, 500))];
         }
         let mut output = payload(&assignment["input"]);
-        if let Some(path) = output["path"].as_array_mut() {
+        if let Some(path) = output.get_mut("path").and_then(Value::as_array_mut) {
             path.push(json!(name));
         }
         vec![Say::succeeded(output).after(dice.millis(0, 1_500))]
