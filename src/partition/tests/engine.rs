@@ -457,6 +457,14 @@ fn a_written_plan_is_asked_for_repaired_once_and_replaced_where_it_fails() {
     let (_, seen) = history(&[task(ask.clone()), planned(1, bad.clone()), planned(2, bad)]);
     assert_eq!(kinds(&seen), ["plan asked", "no plan", "plan asked", "no plan", "plan", "assigned"]);
 
+    let (_, seen) = history(&[
+        task(ask.clone()),
+        planned(1, steps.clone()),
+        command(CommandKind::Pause, None),
+        failed("a", 1, "a", ErrorClass::Permanent),
+    ]);
+    assert_eq!(end(&seen), (Outcome::Failed, "PERMANENT"), "while it is paused nothing is asked");
+
     let (partition, seen) = history(&[
         task(ask),
         planned(1, steps.clone()),

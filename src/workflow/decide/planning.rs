@@ -81,7 +81,8 @@ fn whole(workflow: &Workflow, written: &[PlannedStep]) -> Vec<PlannedStep> {
 pub(super) fn again(facts: &mut Facts<'_>, step_id: &Arc<str>, message: &str, world: &dyn World) -> bool {
     let (workflow, rules) = (facts.workflow(), world.rules());
     let given = workflow.task.as_ref().is_some_and(|task| task.plan.is_some());
-    if given || !rules.can_plan || workflow.replans >= rules.max_replans {
+    // A task that is held back begins nothing, so it has no other way on than RETRY.
+    if given || !rules.can_plan || workflow.replans >= rules.max_replans || workflow.is_held_back() {
         return false;
     }
     ask(facts, 1, vec![format!("step {step_id} failed: {message}")], rules);
