@@ -3,7 +3,7 @@
 use super::processes;
 use super::violated;
 use baton::workflow::{
-    CommandKind, Event, Fact, Limits, Outcome, Phase, StepStatus, TimerKind, Timestamp, Usage, Workflow,
+    CommandKind, Event, Fact, Limits, OnStepFailure, Outcome, Phase, StepStatus, TimerKind, Timestamp, Usage, Workflow,
 };
 
 /// Whether these tell that a task is refused for its plan: nothing is kept of it.
@@ -119,6 +119,11 @@ pub(super) fn lives(task_id: &str, workflow: &Workflow) {
     let ready = workflow.steps.iter().find(|step| forgotten(step.status) && depends_are_done(workflow, &step.id));
     if let Some(step) = ready.filter(|_| workflow.planning.is_none()) {
         violated(format!("{task_id}: step {} could be begun, and is not: {workflow:#?}", step.id));
+    }
+    let fails_fast = workflow.task.as_ref().is_some_and(|task| task.on_step_failure == OnStepFailure::FailFast);
+    let failed = workflow.steps.iter().any(|step| step.status == StepStatus::Failed);
+    if workflow.plan.is_some() && workflow.planning.is_none() && fails_fast && failed {
+        violated(format!("{task_id} goes on although a step has failed for good: {workflow:#?}"));
     }
     let chosen = |id: &str| workflow.choices.iter().any(|choice| *choice.step_id == *id);
     let choosing = workflow.steps.iter().find(|step| step.status == StepStatus::Choosing && !chosen(&step.id));

@@ -457,14 +457,6 @@ fn a_written_plan_is_asked_for_repaired_once_and_replaced_where_it_fails() {
     let (_, seen) = history(&[task(ask.clone()), planned(1, bad.clone()), planned(2, bad)]);
     assert_eq!(kinds(&seen), ["plan asked", "no plan", "plan asked", "no plan", "plan", "assigned"]);
 
-    let (_, seen) = history(&[
-        task(ask.clone()),
-        planned(1, steps.clone()),
-        command(CommandKind::Pause, None),
-        failed("a", 1, "a", ErrorClass::Permanent),
-    ]);
-    assert_eq!(end(&seen), (Outcome::Failed, "PERMANENT"), "while it is paused nothing is asked");
-
     let (partition, seen) = history(&[
         task(ask),
         planned(1, steps.clone()),
@@ -474,4 +466,23 @@ fn a_written_plan_is_asked_for_repaired_once_and_replaced_where_it_fails() {
     ]);
     let ids: Vec<&str> = workflow(&partition).steps.iter().map(|step| &*step.id).collect();
     assert_eq!((ids, seen.withdrawn.len()), (vec!["a", "r1.b"], 1));
+}
+
+#[test]
+fn a_plan_is_written_anew_only_when_its_task_goes_on_and_then_it_is() {
+    let planned = |question, steps: Vec<PlannedStep>| Input::Planned {
+        question,
+        answer: Arc::new(PlanAnswer { plan: Ok(steps), attempts: vec![] }),
+    };
+    let steps = diamond().plan.expect("it has one").to_vec();
+    let begun = [task(Task { mode: Mode::Plan, ..plain() }), planned(1, steps), done("a", 1, "a", "1")];
+    let (pause, resume) = (command(CommandKind::Pause, None), command(CommandKind::Resume, None));
+    let fails = failed("b", 1, "a", ErrorClass::Permanent);
+    // Paused before the step failed, and paused while the plan was asked for.
+    for held_back in [[pause.clone(), fails.clone()], [fails, pause]] {
+        let (partition, _) = history(&[&begun[..], &held_back].concat());
+        assert!(workflow(&partition).paused && workflow(&partition).planning.is_none());
+        let (partition, seen) = history(&[&begun[..], &held_back, std::slice::from_ref(&resume)].concat());
+        assert!(workflow(&partition).planning.is_some(), "{:?}", kinds(&seen));
+    }
 }

@@ -1,9 +1,9 @@
 //! Begins whatever can be begun now, and ends the task where nothing is left.
 
 use super::super::{
-    ApprovalReason, Fact, Mode, Outcome, Phase, PlanAcceptance, Step, StepStatus, Task, Workflow, World,
+    ApprovalReason, Fact, Mode, OnStepFailure, Outcome, Phase, PlanAcceptance, Step, StepStatus, Task, Workflow, World,
 };
-use super::{Facts, planning, routing};
+use super::{Facts, failures, planning, routing};
 use std::sync::Arc;
 
 /// Looks at the whole task; does nothing where it is held back.
@@ -14,6 +14,10 @@ pub(super) fn advance(facts: &mut Facts<'_>, world: &dyn World) {
     }
     if workflow.plan.is_none() && workflow.steps.is_empty() && workflow.choices.is_empty() {
         begin(facts, world);
+        return;
+    }
+    if let Some(step_id) = failed_for_good(facts.workflow()) {
+        failures::give_up(facts, &step_id, "steps_failed", "it failed before the task went on", world);
         return;
     }
     for step_id in ready(facts.workflow()) {
@@ -54,6 +58,14 @@ fn follow(facts: &mut Facts<'_>, plan: Arc<[super::super::PlannedStep]>, world: 
     let acceptance = PlanAcceptance { question: None, plan, attempts: Vec::new(), written: false };
     facts.add(Fact::PlanAccepted(Box::new(acceptance)));
     advance(facts, world);
+}
+
+/// A step that ends its plan, and did not yet: the task was held back before another plan was there.
+fn failed_for_good(workflow: &Workflow) -> Option<Arc<str>> {
+    let task = workflow.task.as_ref()?;
+    let ends = workflow.plan.is_some() && task.on_step_failure == OnStepFailure::FailFast;
+    let failed = workflow.steps.iter().find(|step| step.status == StepStatus::Failed);
+    failed.filter(|_| ends).map(|step| Arc::clone(&step.id))
 }
 
 /// Steps that wait for nothing any more, in the plan's order.

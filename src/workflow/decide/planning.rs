@@ -77,13 +77,16 @@ fn whole(workflow: &Workflow, written: &[PlannedStep]) -> Vec<PlannedStep> {
     plan
 }
 
-/// Asks for another plan where a step of a written one failed for good; false if that is not to be.
+/// Asks for another plan where a step of a written one failed for good; false if that is not to be. Of a task that is
+/// held back it is asked for when the task goes on.
 pub(super) fn again(facts: &mut Facts<'_>, step_id: &Arc<str>, message: &str, world: &dyn World) -> bool {
     let (workflow, rules) = (facts.workflow(), world.rules());
     let given = workflow.task.as_ref().is_some_and(|task| task.plan.is_some());
-    // A task that is held back begins nothing, so it has no other way on than RETRY.
-    if given || !rules.can_plan || workflow.replans >= rules.max_replans || workflow.is_held_back() {
+    if given || !rules.can_plan || workflow.replans >= rules.max_replans {
         return false;
+    }
+    if workflow.is_held_back() {
+        return true;
     }
     ask(facts, 1, vec![format!("step {step_id} failed: {message}")], rules);
     true
