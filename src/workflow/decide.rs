@@ -189,8 +189,3 @@ fn max_hops(workflow: &Workflow, rules: &Rules) -> u32 {
     let own = limits.and_then(|limits| limits.max_hops).and_then(|hops| u32::try_from(hops).ok());
     own.unwrap_or(rules.max_hops)
 }
-
-/// Ids of the steps, to go through them while facts change them.
-fn step_ids(workflow: &Workflow) -> Vec<Arc<str>> {
-    workflow.steps.iter().map(|step| Arc::clone(&step.id)).collect()
-}

@@ -1,7 +1,8 @@
 //! Begins whatever can be begun now, and ends the task where nothing is left.
 
 use super::super::{
-    ApprovalReason, Fact, Mode, OnStepFailure, Outcome, Phase, PlanAcceptance, Step, StepStatus, Task, Workflow, World,
+    ApprovalReason, Fact, Mode, OnStepFailure, Outcome, Phase, PlanAcceptance, PlannedStep, Step, StepStatus, Task,
+    Workflow, World,
 };
 use super::{Facts, failures, planning, routing};
 use std::sync::Arc;
@@ -54,7 +55,8 @@ fn begin(facts: &mut Facts<'_>, world: &dyn World) {
     }
 }
 
-fn follow(facts: &mut Facts<'_>, plan: Arc<[super::super::PlannedStep]>, world: &dyn World) {
+/// Follows a plan that the LLM did not write.
+pub(super) fn follow(facts: &mut Facts<'_>, plan: Arc<[PlannedStep]>, world: &dyn World) {
     let acceptance = PlanAcceptance { question: None, plan, attempts: Vec::new(), written: false };
     facts.add(Fact::PlanAccepted(Box::new(acceptance)));
     advance(facts, world);

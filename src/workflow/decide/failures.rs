@@ -3,7 +3,7 @@
 use super::super::{
     ApprovalReason, ErrorClass, Fact, NextAgent, OnStepFailure, Outcome, Prefer, Step, StepStatus, Workflow, World,
 };
-use super::{Facts, advance, planning, step_ids};
+use super::{Facts, advance, planning};
 use std::sync::Arc;
 
 /// How an attempt failed; its step is closed by a fact already.
@@ -79,12 +79,13 @@ fn skip_dependents(facts: &mut Facts<'_>, failed: &Arc<str>) {
     let mut gone = vec![Arc::clone(failed)];
     loop {
         let workflow = facts.workflow();
-        let depends = |id: &Arc<str>| {
-            let planned = workflow.planned(id)?;
-            gone.iter().find(|gone| planned.depends_on.iter().any(|before| **before == ***gone)).cloned()
-        };
-        let waits = |id: &Arc<str>| workflow.step(id).is_some_and(|step| step.status == StepStatus::Waiting);
-        let found = step_ids(workflow).into_iter().filter(waits).find_map(|id| Some((depends(&id)?, id)));
+        // Steps are in their plan's order.
+        let planned = workflow.plan.iter().flat_map(|plan| plan.iter());
+        let mut waiting = workflow.steps.iter().zip(planned).filter(|(step, _)| step.status == StepStatus::Waiting);
+        let found = waiting.find_map(|(step, planned)| {
+            let because = gone.iter().find(|gone| planned.depends_on.iter().any(|before| **before == ***gone))?;
+            Some((Arc::clone(because), Arc::clone(&step.id)))
+        });
         let Some((because, step_id)) = found else { return };
         gone.push(Arc::clone(&step_id));
         facts.add(Fact::StepSkipped { step_id, because });

@@ -99,10 +99,7 @@ fn fall_back(facts: &mut Facts<'_>, faults: &[String], world: &dyn World) {
     match world.rules().plan_fallback {
         PlanFallback::Step if !replanned => {
             let step = PlannedStep { step_id: "1".to_owned(), objective: task.objective.clone(), ..Default::default() };
-            let plan = [step].into();
-            let acceptance = PlanAcceptance { question: None, plan, attempts: Vec::new(), written: false };
-            facts.add(Fact::PlanAccepted(Box::new(acceptance)));
-            advance::advance(facts, world);
+            advance::follow(facts, [step].into(), world);
         }
         PlanFallback::Route if !replanned => routing::next_hop(facts, world),
         PlanFallback::Step | PlanFallback::Route | PlanFallback::Fail => {
