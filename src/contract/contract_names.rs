@@ -27,14 +27,6 @@ pub enum NameLookup {
     Unknown,
 }
 
-/// The name a contract is given by; none if it is the schema itself, or says nothing (empty, `any`).
-#[must_use]
-pub fn contract_name(contract: &str) -> Option<&str> {
-    let contract = contract.trim();
-    let named = !contract.is_empty() && !contract.starts_with('{') && !contract.eq_ignore_ascii_case("any");
-    named.then_some(contract)
-}
-
 /// Schemas compiled in, by name: the files under `schemas/contracts/`.
 const BUILT_IN: [(&str, &str); 1] = [("text-object", include_str!("../../schemas/contracts/text-object.json"))];
 /// After this long a name that is in use is asked for again; until the answer comes the old one counts.
@@ -149,12 +141,5 @@ mod tests {
         let (names, now) = (ContractNames::new(), Instant::now());
         (0..=MAX_NAMES).for_each(|n| names.put(&n.to_string(), Contract::Label, now));
         assert!(names.asked.lock().unwrap().len() <= MAX_NAMES);
-    }
-
-    #[test]
-    fn an_inline_schema_and_any_have_no_name() {
-        assert_eq!(contract_name(" {\"type\":\"object\"}"), None);
-        assert_eq!((contract_name("Any"), contract_name(" ")), (None, None));
-        assert_eq!(contract_name(" lead "), Some("lead"));
     }
 }

@@ -42,6 +42,7 @@ mod task_submitted;
 mod topics;
 pub mod wire;
 
+pub use crate::workflow::contract_name;
 pub use agent_definition::{AgentDefinition, Example, Format, Performance};
 pub use agent_heartbeat::AgentHeartbeat;
 pub use agent_report::{AgentReport, ErrorClass, ReportError, ReportStatus, Usage};
@@ -52,7 +53,7 @@ pub use cancellation::Cancellation;
 pub use codec::{Codec, RawRecord, Undecided};
 pub use command_draft::CommandDraft;
 pub use completion::{CompletedStep, Completion, Outcome, StepStatus};
-pub use contract_names::{Contract, ContractNames, NameLookup, contract_name};
+pub use contract_names::{Contract, ContractNames, NameLookup};
 pub use headers::{
     ARRIVED, CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, DLQ_DETAIL, DLQ_EXCEPTION, DLQ_MESSAGE,
     DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, Header, OUTGROWN,

@@ -2,12 +2,11 @@
 
 use super::TaskSubmitted;
 use super::content_hash::content_hash;
-use super::contract_names::contract_name;
 use super::ingress::IngressLimits;
 use super::names::check_step_id;
 use super::refusal::{Fault, MAX_FAULTS, Reason, Refusal, quoted};
 use super::task_submitted::{Limits, Mode, OnStepFailure, PlannedStep};
-use crate::workflow::Task;
+use crate::workflow::{Task, contract_name};
 
 /// A task whose id is known, and nothing else yet.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@ use super::agent::Agent;
 use super::contract::Contract;
 use super::names::{fold, same_name};
 use super::registry::{Availability, Registry};
-use crate::workflow::Choosing;
+use crate::workflow::{Choosing, contract_name};
 use serde_json::Value;
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -124,7 +124,7 @@ impl<'a> Offered<'a> {
                 Some(Contract::Label(label)) => Some(label.clone()),
                 _ => None,
             },
-            None => choosing.contract.and_then(label_in).map(fold),
+            None => choosing.contract.and_then(contract_name).map(fold),
         };
         Self { choosing, label, value: OnceCell::new() }
     }
@@ -148,12 +148,6 @@ impl<'a> Offered<'a> {
             },
         }
     }
-}
-
-/// The label in a task's contract that has been looked up already: text starting with `{` is a schema.
-pub(super) fn label_in(contract: &str) -> Option<&str> {
-    let contract = contract.trim();
-    (says_something(contract) && !contract.starts_with('{')).then_some(contract)
 }
 
 /// Whether a contract is one: not blank, not `any`.

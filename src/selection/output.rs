@@ -1,10 +1,9 @@
 //! Whether what an agent gave is what it declares, and what the step asks for.
 
 use super::contract::{CompiledSchema, Contract};
-use super::eligibility::label_in;
 use super::names::{same_name, shown};
 use super::registry::Registry;
-use crate::workflow::Payload;
+use crate::workflow::{Payload, contract_name};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 use std::sync::{Mutex, PoisonError};
@@ -72,7 +71,7 @@ pub fn output_fault(
             Err(Breach::Schema(fault)) => Some(format!("the step's output contract {fault}")),
         };
     }
-    match (label_in(contract), agent.map(|agent| agent.output())) {
+    match (contract_name(contract), agent.map(|agent| agent.output())) {
         (Some(wanted), Some(Contract::Label(given))) if !same_name(wanted, given) => {
             Some(format!("the step asks for `{}`, and the agent gives `{}`", shown(wanted), shown(given)))
         }

@@ -42,7 +42,7 @@ pub use event::{Acceptance, ApprovalReason, Assigned, Decision, Event, Fact, Pla
 pub use evolve::evolve;
 pub use input::{Input, Submission};
 pub use payload::Payload;
-pub use plan::faults as plan_faults;
+pub use plan::{contract_name, faults as plan_faults};
 pub use policy::{Prefer, RetryRule, RetryRules};
 pub use reason::Reason;
 pub use report::{ErrorClass, Report, ReportError, ReportStatus, Usage};

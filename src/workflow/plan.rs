@@ -127,7 +127,7 @@ fn fits(before: &PlannedStep, step: &PlannedStep, world: &dyn World, faults: &mu
         return;
     }
     let agent = |step: &PlannedStep| step.agent_name.as_deref().and_then(|name| world.agent(name));
-    let label = |contract: &Option<String>| contract.as_deref().and_then(label_in).map(str::to_owned);
+    let label = |contract: &Option<String>| contract.as_deref().and_then(contract_name).map(str::to_owned);
     let gives = label(&before.output_contract).or_else(|| agent(before).and_then(|agent| agent.gives));
     let takes = label(&step.input_contract).or_else(|| agent(step).and_then(|agent| agent.takes));
     if let (Some(gives), Some(takes)) = (gives, takes)
@@ -138,9 +138,23 @@ fn fits(before: &PlannedStep, step: &PlannedStep, world: &dyn World, faults: &mu
     }
 }
 
-/// The label in a contract that has been looked up already: text starting with `{` is a schema.
-fn label_in(contract: &str) -> Option<&str> {
+/// The name a contract is given by; none if it is the schema itself, or says nothing (empty, `any`). A name that is still
+/// there after contracts were looked up is a label.
+#[must_use]
+pub fn contract_name(contract: &str) -> Option<&str> {
     let contract = contract.trim();
-    let says_something = !contract.is_empty() && !contract.eq_ignore_ascii_case("any");
-    (says_something && !contract.starts_with('{')).then_some(contract)
+    let named = !contract.is_empty() && !contract.starts_with('{') && !contract.eq_ignore_ascii_case("any");
+    named.then_some(contract)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inline_schema_and_any_have_no_name() {
+        assert_eq!(contract_name(" {\"type\":\"object\"}"), None);
+        assert_eq!((contract_name("Any"), contract_name(" ")), (None, None));
+        assert_eq!(contract_name(" lead "), Some("lead"));
+    }
 }
