@@ -232,6 +232,12 @@ impl Partition {
         self.lines.get(agent_name).into_iter().flatten()
     }
 
+    /// Whether any step waits for an agent to have room.
+    #[must_use]
+    pub fn has_lines(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
     /// How many wait for the agent of this name to have room.
     #[must_use]
     pub fn line_length(&self, agent_name: &str) -> usize {
@@ -264,6 +270,9 @@ impl Partition {
             for (agent, place) in places(id, before) {
                 if let Some(line) = self.lines.get_mut(agent) {
                     line.remove(&place);
+                    if line.is_empty() {
+                        self.lines.remove(agent);
+                    }
                 }
             }
         }

@@ -4,6 +4,7 @@
 use super::mutant::{self, Mutant};
 use super::settings::HOUSEKEEPING;
 use super::{Log, Returned, Runner, Worker};
+use crate::partition::Partition;
 use crate::selection::{Agent, Room};
 use crate::workflow::Input;
 use rustc_hash::FxHashMap;
@@ -36,7 +37,8 @@ impl<L: Log, R: Runner> Worker<L, R> {
     /// suit its agent any more leaves the line.
     pub(super) fn next_in_line(&self) -> Vec<Returned> {
         let mut next = Vec::new();
-        if mutant::is(Mutant::LineForgotten) {
+        // Looked at every turn, and most of the time nobody waits.
+        if mutant::is(Mutant::LineForgotten) || !self.partitions.values().any(Partition::has_lines) {
             return next;
         }
         for (agent, left) in self.capacity_left() {
