@@ -15,6 +15,7 @@ mod python_agent;
 mod python_sdk;
 mod registry_server;
 mod rust_agent;
+mod sdk;
 mod sources;
 mod support;
 mod typescript_sdk;
