@@ -7,9 +7,11 @@
 //! Whatever is not there yet at start is waited for, and `/readyz` and the log say what that is. Whatever ends early ends
 //! the whole: a service that does half its work is worse than one that is started again.
 
+mod agent_health;
 mod agents;
 mod dispatcher;
 mod heartbeats;
+mod insights;
 mod lookups;
 mod orchestrator;
 mod rules;
@@ -23,7 +25,7 @@ use crate::dispatch::PostedReports;
 use crate::http::{Server, Shown};
 use crate::llm::{self, Llm};
 use crate::telemetry::{Health, Metrics};
-use crate::worker::{SharedPresence, SharedRegistry, StopSignal, TopicLimits};
+use crate::worker::{SharedAgentHealth, SharedPresence, SharedRegistry, StopSignal, TopicLimits};
 use anyhow::{Context, anyhow};
 use orchestrator::Waker;
 use std::collections::BTreeSet;
@@ -50,10 +52,12 @@ pub enum Role {
     Sources,
     /// Posts assignments to agents with an endpoint.
     Dispatcher,
+    /// Keeps the agents' statistics and circuit breakers.
+    Insights,
 }
 
 impl Role {
-    pub const ALL: [Self; 3] = [Self::Orchestrator, Self::Sources, Self::Dispatcher];
+    pub const ALL: [Self; 4] = [Self::Orchestrator, Self::Sources, Self::Dispatcher, Self::Insights];
 
     /// As `--roles` takes it.
     #[must_use]
@@ -62,6 +66,7 @@ impl Role {
             Self::Orchestrator => "orchestrator",
             Self::Sources => "sources",
             Self::Dispatcher => "dispatcher",
+            Self::Insights => "insights",
         }
     }
 
@@ -71,6 +76,7 @@ impl Role {
             Self::Orchestrator => "partitions",
             Self::Sources => "sources",
             Self::Dispatcher => "dispatcher",
+            Self::Insights => "insights",
         }
     }
 }
@@ -264,11 +270,17 @@ async fn work(
     };
     let runs = |role| roles.contains(&role);
     let presence = Arc::<SharedPresence>::default();
+    let agent_health = Arc::<SharedAgentHealth>::default();
+    let read = agent_health::follow(&base, Arc::clone(&agent_health));
+    let health_following = tokio::select! {
+        read = read => read?,
+        () = base.root.cancelled() => return Ok(()),
+    };
     // Each goes on until all are told to stop; the first that fails ends the others.
     let ended = tokio::try_join!(
         async {
             if runs(Role::Orchestrator) {
-                orchestrator::run(&base, Arc::clone(&stop), waker, Arc::clone(&presence)).await
+                orchestrator::run(&base, Arc::clone(&stop), waker, Arc::clone(&presence), agent_health).await
             } else {
                 Ok(())
             }
@@ -277,7 +289,9 @@ async fn work(
         async {
             if runs(Role::Dispatcher) { dispatcher::run(&base, port.address, &port.post_box).await } else { Ok(()) }
         },
+        async { if runs(Role::Insights) { insights::run(&base, &stop, Arc::clone(&presence)).await } else { Ok(()) } },
         async { following.await.context("the table of agents") },
+        async { health_following.await.context("the table of the agents' health") },
         async { heartbeats::follow(&base, Arc::clone(&presence)).await.context("the heartbeats") },
     );
     ended.map(drop)

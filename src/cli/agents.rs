@@ -1,7 +1,8 @@
-//! `baton agents list`, `register`, `unregister` and `exec`.
+//! `baton agents list`, `show`, `register`, `unregister` and `exec`.
 
 mod exec;
 mod register;
+mod show;
 pub(super) mod table;
 
 use super::Done;
@@ -26,13 +27,20 @@ pub(super) async fn run(context: &Context, args: AgentsArgs) -> anyhow::Result<D
                 ("CAPABILITIES", "/capabilities"),
                 ("TAKES", "/takes"),
                 ("GIVES", "/gives"),
+                ("STATE", "/state"),
+                ("BREAKER", "/breaker"),
+                ("SUCCESS", "/successRate"),
+                ("P50 MS", "/p50Ms"),
+                ("P90 MS", "/p90Ms"),
                 ("INSTANCES", "/instances"),
                 ("HEARD", "/lastHeartbeat"),
+                ("WHY", "/reason"),
                 ("FAULT", "/fault"),
             ];
             output::listing(format.format, &columns, &rows)?;
             Ok(Done::Well)
         }
+        AgentsCommand::Show { name, format } => show::run(context, &name, format.format).await,
         AgentsCommand::Register { files } => register::run(context, &files).await,
         AgentsCommand::Unregister { name } => unregister(context, &name).await,
         AgentsCommand::Exec(args) => Box::pin(exec::run(context, args)).await,
@@ -47,6 +55,7 @@ fn row(entry: &Entry) -> Value {
         Some(contract) => format!("{format} ({contract})"),
         None => format.to_owned(),
     };
+    let health = entry.health.as_deref();
     let last = entry.heartbeats.iter().map(|heartbeat| heartbeat.time).max();
     json!({
         "agentName": entry.agent_name,
@@ -62,11 +71,18 @@ fn row(entry: &Entry) -> Value {
         "inFlight": entry.heartbeats.iter().map(|it| i64::from(it.in_flight)).sum::<i64>(),
         "capacity": entry.heartbeats.iter().map(|it| i64::from(it.capacity)).sum::<i64>(),
         "lastHeartbeat": last.map(rfc3339),
+        "state": health.map(|it| it.state.symbol()),
+        "reason": health.map(|it| &it.reason),
+        "breaker": health.map(|it| it.breaker.symbol()),
+        "score": health.map(|it| rounded(it.score, 3)),
+        "successRate": health.filter(|it| it.overall.at > 0).map(|it| rounded(it.overall.success_rate, 3)),
+        "p50Ms": health.and_then(|it| it.overall.p50_ms).map(|it| rounded(it, 0)),
+        "p90Ms": health.and_then(|it| it.overall.p90_ms).map(|it| rounded(it, 0)),
     })
 }
 
-async fn unregister(context: &Context, name: &str) -> anyhow::Result<Done> {
-    let table = Table::read(context).await?;
+/// Those registered under this topic name, else under this name in whatever version; at least one.
+fn named<'t>(table: &'t Table, name: &str) -> anyhow::Result<Vec<&'t Entry>> {
     let by_key: Vec<&Entry> = table.entries.iter().filter(|entry| entry.key == name).collect();
     let named = |entry: &&Entry| entry.agent_name.as_deref().is_some_and(|other| fold(other) == fold(name));
     let found = if by_key.is_empty() { table.entries.iter().filter(named).collect() } else { by_key };
@@ -76,6 +92,20 @@ async fn unregister(context: &Context, name: &str) -> anyhow::Result<Done> {
             if all.is_empty() { "nobody is registered".to_owned() } else { format!("known are: {}", all.join(", ")) };
         return Err(WrongUse(format!("no agent is called {name:?}; {known}")).into());
     }
+    Ok(found)
+}
+
+/// As many digits as a person reads.
+fn rounded(number: f64, digits: i32) -> Value {
+    let scale = 10_f64.powi(digits);
+    let number = (number * scale).round() / scale;
+    #[allow(clippy::cast_possible_truncation, reason = "it is rounded")]
+    if digits == 0 { json!(number as i64) } else { json!(number) }
+}
+
+async fn unregister(context: &Context, name: &str) -> anyhow::Result<Done> {
+    let table = Table::read(context).await?;
+    let found = named(&table, name)?;
     if found.len() > 1 {
         let keys: Vec<&str> = found.iter().map(|entry| entry.key.as_str()).collect();
         return Err(
@@ -105,6 +135,7 @@ mod tests {
             faults: vec!["version `one` is not a version".to_owned()],
             agent: None,
             heartbeats: Vec::new(),
+            health: None,
         };
         let row = row(&entry);
         assert_eq!(row["fault"], "version `one` is not a version");

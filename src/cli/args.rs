@@ -92,11 +92,12 @@ A file holds one JSON object per line, with the fields of TaskSubmitted; only `o
   {\"objective\":\"Qualify the lead ACME\",\"input\":{\"company\":\"ACME\"},\"priority\":7}
 Flags fill in what a line leaves out. Nothing is sent unless every line is sound.")]
     Submit(Box<SubmitArgs>),
-    /// Agents: list, register, unregister; any command as an agent
+    /// Agents: list, show, register, unregister; any command as an agent
     #[command(after_help = "\
 Examples:
   baton agents register agents/*.json
   baton agents list
+  baton agents show 'Lead Scorer'
   baton agents unregister 'Lead Scorer'
   baton agents exec --file agent.json -- jq '.input | length'")]
     Agents(AgentsArgs),
@@ -277,6 +278,13 @@ pub(super) struct AgentsArgs {
 pub(super) enum AgentsCommand {
     /// Who is registered, what is wrong with a definition, who was heard of last
     List(FormatArgs),
+    /// How an agent does: state, circuit breaker, success, latency, instances, each with the reason
+    Show {
+        /// Its name, or its topic name for one version of several
+        name: String,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
     /// Register definitions: JSON files of one definition or an array of them
     Register {
         #[arg(required = true, value_name = "FILE")]

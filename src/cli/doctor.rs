@@ -221,6 +221,7 @@ mod tests {
             faults: Vec::new(),
             agent: None,
             heartbeats: Vec::new(),
+            health: None,
         }
     }
 

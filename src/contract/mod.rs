@@ -7,7 +7,9 @@
 //! remedy; it never panics.
 
 mod agent_definition;
+mod agent_health;
 mod agent_heartbeat;
+mod agent_outcome;
 mod agent_report;
 mod agent_table;
 mod answer;
@@ -44,7 +46,12 @@ pub mod wire;
 
 pub use crate::workflow::contract_name;
 pub use agent_definition::{AgentDefinition, Example, Format, Performance};
+pub use agent_health::{
+    AgentHealth, AgentInstance, AgentStatistics, AgentTrend, BreakerDetail, BreakerState, HealthState,
+    InstanceStanding, LatencyBucket, RunningMean,
+};
 pub use agent_heartbeat::AgentHeartbeat;
+pub use agent_outcome::{AgentOutcome, OutcomeClass};
 pub use agent_report::{AgentReport, ErrorClass, ReportError, ReportStatus, Usage};
 pub use agent_table::{Definition, DefinitionRecord};
 pub use assignment::{Assignment, ContextItem};

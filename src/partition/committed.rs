@@ -208,6 +208,7 @@ impl Partition {
     /// At most `most`, in the order of task ids.
     #[must_use]
     pub fn admit(&self, world: &dyn World, most: usize) -> Vec<(Arc<str>, u32)> {
+        world.set_partition(self.number);
         let admissible = |id: &Arc<str>| {
             let Some(Kept::Workflow(workflow)) = self.tasks.get(id) else { return Vec::new() };
             let others = |choice: &&OpenChoice| match &choice.state {

@@ -17,6 +17,10 @@ impl World for View<'_> {
         self.rules
     }
 
+    fn set_partition(&self, number: i32) {
+        self.availability.set_partition(number);
+    }
+
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict {
         selection::choose(self.registry, &self.availability, self.policy, choosing)
     }

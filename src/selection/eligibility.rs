@@ -24,6 +24,10 @@ pub(super) enum Why {
     NoTopic,
     /// Its heartbeats have stopped.
     Gone,
+    /// Its circuit breaker keeps it from being chosen here, and why.
+    Broken(Arc<str>),
+    /// Its circuit breaker is half open, and it has as many probes as it may have. Busy, as it were.
+    Probed,
     /// It has as many assignments as it takes at once. The last of the reasons: all else about it fits.
     Busy,
 }
@@ -39,6 +43,8 @@ impl Why {
             Self::Schema(violation) => format!("contract: {violation}").into(),
             Self::NoTopic => "its topic is not there yet".into(),
             Self::Gone => "its heartbeats have stopped".into(),
+            Self::Broken(why) => Arc::clone(why),
+            Self::Probed => "its circuit breaker is half open, and the probes it may have are under way".into(),
             Self::Busy => "it has as much to do as it takes at once".into(),
         }
     }
@@ -61,7 +67,7 @@ impl Standing {
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        self.excluded == Some(Why::Busy)
+        matches!(self.excluded, Some(Why::Busy | Why::Probed))
     }
 
     pub(super) fn declined(&self) -> bool {
@@ -100,8 +106,11 @@ fn standing(agent: &Agent, offered: &Offered<'_>, availability: &Availability, c
         Some(Why::NoTopic)
     } else if availability.is_gone(agent.topic_name()) {
         Some(Why::Gone)
+    } else if let Some(broken) = availability.barred(agent.topic_name()) {
+        Some(Why::Broken(Arc::clone(&broken.why)))
     } else if !availability.has_room(agent.topic_name()) {
-        Some(Why::Busy)
+        let probed = availability.breaker(agent.topic_name()).is_some();
+        Some(if probed { Why::Probed } else { Why::Busy })
     } else {
         None
     };

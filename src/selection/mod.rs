@@ -31,7 +31,7 @@ pub use definition::{Definition, Example, Terms, bounds};
 pub use names::{MAX_NAME, fold, same_name, topic_name};
 pub use output::{Breach, Schemas, output_fault};
 pub use policy::{LlmUse, Policy};
-pub use registry::{Availability, Fault, Registry, Room};
+pub use registry::{Availability, Broken, Fault, Registry, Room};
 pub use settle::settle;
 pub use version::Version;
 

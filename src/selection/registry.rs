@@ -2,7 +2,7 @@ use super::agent::Agent;
 use super::names::fold;
 use super::scoring::Index;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -117,6 +117,19 @@ pub struct Availability {
     room: RefCell<FxHashMap<String, Room>>,
     /// Whose line the step that is decided now comes from, as its next.
     passing: RefCell<Option<String>>,
+    /// By topic name, agents whose circuit breaker is not closed.
+    broken: Arc<FxHashMap<String, Broken>>,
+    /// The partition whose tasks are decided on now.
+    here: Cell<Option<i32>>,
+}
+
+/// A circuit breaker that is not closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// In words.
+    pub why: Arc<str>,
+    /// It is half open, and the tasks of this partition probe it; none = open.
+    pub probed_by: Option<i32>,
 }
 
 /// What an agent of limited capacity can be given.
@@ -137,8 +150,8 @@ impl Availability {
     /// The same topics, with so much room by topic name.
     #[must_use]
     pub fn with_room(&self, room: FxHashMap<String, Room>) -> Self {
-        let (topics, gone) = (Arc::clone(&self.topics), Arc::clone(&self.gone));
-        Self { topics, gone, room: RefCell::new(room), passing: RefCell::default() }
+        let room = RefCell::new(room);
+        Self { room, passing: RefCell::default(), here: Cell::default(), ..self.clone() }
     }
 
     /// Whether one assignment more may be given to the agent.
@@ -165,6 +178,37 @@ impl Availability {
     #[must_use]
     pub fn is_gone(&self, topic_name: &str) -> bool {
         self.gone.contains(topic_name)
+    }
+
+    /// What is decided next is of this partition's tasks.
+    pub fn set_partition(&self, number: i32) {
+        self.here.set(Some(number));
+    }
+
+    /// The agent's breaker, if it is not closed.
+    #[must_use]
+    pub fn breaker(&self, topic_name: &str) -> Option<&Broken> {
+        self.broken.get(topic_name)
+    }
+
+    /// The same, if it keeps the agent from being chosen here.
+    #[must_use]
+    pub fn barred(&self, topic_name: &str) -> Option<&Broken> {
+        self.breaker(topic_name).filter(|broken| broken.probed_by.is_none() || broken.probed_by != self.here.get())
+    }
+
+    /// Agents whose breaker is not closed, by topic name.
+    pub fn breakers(&self) -> impl Iterator<Item = (&str, &Broken)> {
+        self.broken.iter().map(|(topic_name, broken)| (topic_name.as_str(), broken))
+    }
+
+    /// Puts other breakers in place; says whether they are others.
+    pub fn set_broken(&mut self, broken: FxHashMap<String, Broken>) -> bool {
+        let differs = *self.broken != broken;
+        if differs {
+            self.broken = Arc::new(broken);
+        }
+        differs
     }
 
     /// Puts other topics in place; says whether they are others.

@@ -41,12 +41,20 @@ pub(super) async fn follow(base: &Base, presence: Arc<SharedPresence>) -> anyhow
                     };
                     let Some(heartbeat) = heartbeat else { continue };
                     let at = Timestamp(record.timestamp.unwrap_or(heartbeat.time));
-                    let sign = Sign { at, capacity: u32::try_from(heartbeat.capacity).unwrap_or(0) };
+                    let sign = Sign {
+                        at,
+                        capacity: u32::try_from(heartbeat.capacity).unwrap_or(0),
+                        in_flight: u32::try_from(heartbeat.in_flight).unwrap_or(0),
+                        version: heartbeat.version.as_str().into(),
+                    };
                     let received = is_live.then(|| clock.now());
                     presence.take(&heartbeat.agent_name, &heartbeat.instance, sign, received);
                     wake();
                 }
-                Ok(Next::End) => is_live = true,
+                Ok(Next::End) => {
+                    is_live = true;
+                    presence.caught_up();
+                }
                 Ok(Next::Idle) => {}
                 Err(fault) => return Err(anyhow::Error::from(fault)),
             }

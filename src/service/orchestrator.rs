@@ -10,7 +10,8 @@ use crate::runner::{Asker, EffectRunner};
 use crate::selection::{Agent, LlmUse, Policy, same_name};
 use crate::telemetry::Metrics;
 use crate::worker::{
-    Parts, Settings, SharedPresence, SharedRegistry, Stop, StopSignal, SystemClock, TopicLimits, Worker,
+    Parts, Settings, SharedAgentHealth, SharedPresence, SharedRegistry, Stop, StopSignal, SystemClock, TopicLimits,
+    Worker,
 };
 use crate::workflow::Attempt;
 use std::sync::{Arc, OnceLock};
@@ -39,6 +40,7 @@ pub(super) async fn run(
     stop: Arc<StopSignal>,
     waker: Arc<Waker>,
     presence: Arc<SharedPresence>,
+    agent_health: Arc<SharedAgentHealth>,
 ) -> anyhow::Result<()> {
     let Base { config, registry, codec, names, agents, health, metrics, .. } = base;
     let wake = Arc::clone(&base.wake);
@@ -52,6 +54,7 @@ pub(super) async fn run(
         names: Arc::clone(names),
         registry: Arc::clone(agents),
         presence,
+        agent_health,
         metrics: Arc::clone(metrics),
         health: health.clone(),
         stop,
@@ -78,6 +81,7 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
         max_live: config.worker.max_live,
         dead_letter_ratio: config.worker.dead_letter_ratio,
         heartbeat_timeout: millis(config.worker.heartbeat_timeout),
+        probes: config.insights.breaker_probes,
         payload_bytes: workflow.payload_bytes,
         rules: rules(config, llm_available),
         policy: Policy {

@@ -27,6 +27,11 @@ struct Delivery {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfAgent {
+    agent: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: String,
 }
@@ -106,6 +111,9 @@ pub struct Metrics {
     pub agents_eligible: Gauge,
     /// Agents whose definition has a fault.
     pub agents_faulty: Gauge,
+    agent_outcomes: Family<Delivery, Counter>,
+    agent_breakers: Family<OfAgent, Gauge>,
+    agent_scores: Family<OfAgent, Gauge<f64, AtomicU64>>,
 }
 
 /// What became of the records of one topic.
@@ -183,6 +191,9 @@ impl Metrics {
             agents_registered: Gauge::default(),
             agents_eligible: Gauge::default(),
             agents_faulty: Gauge::default(),
+            agent_outcomes: Family::default(),
+            agent_breakers: Family::default(),
+            agent_scores: Family::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -227,6 +238,10 @@ impl Metrics {
         registry.register("agents_registered", "Agents in the table", m.agents_registered.clone());
         registry.register("agents_eligible", "Agents that may be chosen", m.agents_eligible.clone());
         registry.register("agents_faulty", "Agents whose definition has a fault", m.agents_faulty.clone());
+        registry.register("agent_outcomes", "Outcomes of assignments taken, by class", m.agent_outcomes.clone());
+        let breaker = "An agent's circuit breaker: 0 closed, 1 half open, 2 open";
+        registry.register("agent_breaker", breaker, m.agent_breakers.clone());
+        registry.register("agent_health_score", "How well an agent does, 0 to 1", m.agent_scores.clone());
         Self { registry, ..metrics }
     }
 
@@ -260,6 +275,27 @@ impl Metrics {
     #[must_use]
     pub fn deliveries(&self, outcome: &'static str) -> Counter {
         self.deliveries.get_or_create_owned(&Delivery { outcome })
+    }
+
+    /// Outcomes of assignments that were taken into the statistics.
+    #[must_use]
+    pub fn agent_outcomes(&self, outcome: &'static str) -> Counter {
+        self.agent_outcomes.get_or_create_owned(&Delivery { outcome })
+    }
+
+    /// How an agent is: the phase of its breaker and its score; none = nothing is known of it any more.
+    pub fn agent(&self, topic_name: &str, health: Option<(i64, f64)>) {
+        let labels = OfAgent { agent: topic_name.to_owned() };
+        match health {
+            Some((breaker, score)) => {
+                self.agent_breakers.get_or_create(&labels).set(breaker);
+                self.agent_scores.get_or_create(&labels).set(score);
+            }
+            None => {
+                self.agent_breakers.remove(&labels);
+                self.agent_scores.remove(&labels);
+            }
+        }
     }
 
     /// Dead letters with this reason.

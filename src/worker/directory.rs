@@ -1,8 +1,8 @@
 //! The agents as this worker may use them: the table, and which assignment topics its client knows.
 
-use super::{Clock, Log, SharedPresence};
-use crate::contract::assignment_topic;
-use crate::selection::{Agent, Availability, Registry};
+use super::{Clock, Log, Settings, SharedAgentHealth, SharedPresence};
+use crate::contract::{AgentHealth, BreakerState, HealthState, assignment_topic, home_partition};
+use crate::selection::{Agent, Availability, Broken, Registry};
 use crate::workflow::Timestamp;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -43,6 +43,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Directory {
     shared: Arc<SharedRegistry>,
     presence: Arc<SharedPresence>,
+    health: Arc<SharedAgentHealth>,
+    health_seen: Option<u64>,
+    /// Of every topic keyed by task id.
+    partitions: i32,
     /// Milliseconds of silence after which an agent is gone.
     patience: i64,
     /// When it was last looked who is gone, by the worker's clock.
@@ -56,12 +60,20 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    pub(super) fn new(shared: Arc<SharedRegistry>, presence: Arc<SharedPresence>, patience: i64) -> Self {
+    pub(super) fn new(
+        shared: Arc<SharedRegistry>,
+        presence: Arc<SharedPresence>,
+        health: Arc<SharedAgentHealth>,
+        settings: &Settings,
+    ) -> Self {
         Self {
             registry: shared.get(),
             shared,
             presence,
-            patience,
+            health,
+            health_seen: None,
+            partitions: settings.partitions.max(1),
+            patience: settings.heartbeat_timeout,
             called: None,
             seen: None,
             availability: Availability::default(),
@@ -86,10 +98,32 @@ impl Directory {
             return false;
         }
         self.called = Some(clock.elapsed());
-        let (presence, now) = (self.presence.get(), clock.now());
-        let gone =
-            self.registry.current().iter().filter(|agent| presence.is_gone(agent.folded_name(), now, self.patience));
+        let (presence, health, now) = (self.presence.get(), self.health.get(), clock.now());
+        // Heartbeats are kept for an hour; that an agent has been silent for longer, its health still says.
+        let was_absent = |agent: &Agent| {
+            let state = health.get(agent.topic_name()).map(|health| health.state);
+            state == Some(HealthState::Absent) && !presence.knows(agent.folded_name())
+        };
+        let gone = self
+            .registry
+            .current()
+            .iter()
+            .filter(|agent| presence.is_gone(agent.folded_name(), now, self.patience) || was_absent(agent));
         self.availability.set_gone(gone.map(|agent| agent.topic_name().to_owned()))
+    }
+
+    /// Looks which breakers are not closed; says whether others are than before.
+    fn look_at_breakers(&mut self) -> bool {
+        let version = self.health.version();
+        if self.health_seen == Some(version) {
+            return false;
+        }
+        self.health_seen = Some(version);
+        let health = self.health.get();
+        let broken = health.iter().filter_map(|(topic_name, health)| {
+            Some((topic_name.clone(), broken(topic_name, health, self.partitions)?))
+        });
+        self.availability.set_broken(broken.collect())
     }
 
     /// Takes what changed; says whether anything did. A topic counts once it is in the producer's metadata: producing to
@@ -103,6 +137,7 @@ impl Directory {
             self.complete = false;
             self.looked = None;
         }
+        let changed = self.look_at_breakers() || changed;
         let changed = self.call(clock) || changed;
         if self.complete || self.looked.is_some_and(|at| clock.elapsed() < at + LOOK_AGAIN) {
             return changed;
@@ -131,4 +166,20 @@ impl Directory {
         self.complete = false;
         self.looked = None;
     }
+}
+
+/// What a breaker that is not closed means for this worker. One that is half open is probed by the tasks of one
+/// partition at a time, the first by a hash of the agent's topic name.
+fn broken(topic_name: &str, health: &AgentHealth, partitions: i32) -> Option<Broken> {
+    let reason = &health.breaker_detail.reason;
+    let (why, probed_by) = match health.breaker {
+        BreakerState::Closed | BreakerState::Unknown => return None,
+        BreakerState::Open => (format!("its circuit breaker is open: {reason}"), None),
+        BreakerState::HalfOpen => {
+            let turn = health.breaker_detail.turn.rem_euclid(partitions);
+            let number = (home_partition(topic_name, partitions) + turn) % partitions;
+            (format!("its circuit breaker is half open, and tasks elsewhere probe it: {reason}"), Some(number))
+        }
+    };
+    Some(Broken { why: why.into(), probed_by })
 }

@@ -6,12 +6,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The last sign of life of one instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sign {
     /// The broker's time.
     pub at: Timestamp,
     /// Assignments it takes at once; 0 = not said.
     pub capacity: u32,
+    /// Assignments it works on.
+    pub in_flight: u32,
+    /// As it says.
+    pub version: Arc<str>,
 }
 
 /// The last sign of life of every instance, as the reader of heartbeats keeps it; read by every worker of the process.
@@ -26,6 +30,8 @@ pub struct Presence {
     /// How far this machine's clock is ahead of the broker's, in milliseconds, as far as the records tell: the least time
     /// that one took to come here.
     ahead: Option<i64>,
+    /// Whether all that was there at the start is read: before, nobody's silence says anything.
+    is_read: bool,
 }
 
 /// Instances of one agent; more are a mistake of whoever names them anew each time, and the oldest are forgotten.
@@ -37,10 +43,16 @@ impl SharedPresence {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// All that was there at the start is read.
+    pub fn caught_up(&self) {
+        Arc::make_mut(&mut self.0.write().unwrap_or_else(PoisonError::into_inner)).is_read = true;
+    }
+
     /// Takes a sign of life. `received` is this machine's time, of one that was written just now.
     pub fn take(&self, agent_name: &str, instance: &str, sign: Sign, received: Option<Timestamp>) {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let presence = Arc::make_mut(&mut current);
+        let at = sign.at;
         let instances = presence.agents.entry(fold(agent_name)).or_default();
         instances.insert(instance.to_owned(), sign);
         if instances.len() > MAX_INSTANCES
@@ -48,7 +60,7 @@ impl SharedPresence {
         {
             instances.remove(&oldest);
         }
-        if let Some(took) = received.map(|received| received.since(sign.at)) {
+        if let Some(took) = received.map(|received| received.since(at)) {
             presence.ahead = Some(presence.ahead.map_or(took, |least| least.min(took)));
         }
     }
@@ -77,8 +89,31 @@ impl Presence {
         sum
     }
 
+    /// Whether all that was there at the start is read.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.is_read
+    }
+
+    /// Whether the agent has shown signs of life at all, as far as they are kept.
+    #[must_use]
+    pub fn knows(&self, folded_name: &str) -> bool {
+        self.agents.contains_key(folded_name)
+    }
+
+    /// The last sign of life of each of the agent's instances.
+    pub fn instances(&self, folded_name: &str) -> impl Iterator<Item = (&str, &Sign)> {
+        self.agents.get(folded_name).into_iter().flatten().map(|(name, sign)| (name.as_str(), sign))
+    }
+
+    /// The broker's time, as far as it is known.
+    #[must_use]
+    pub fn brokers_time(&self, now: Timestamp) -> Timestamp {
+        now.plus(-self.ahead.unwrap_or(0))
+    }
+
     fn is_fresh(&self, sign: &Sign, now: Timestamp, patience: i64) -> bool {
-        now.since(sign.at) - self.ahead.unwrap_or(0) <= patience
+        self.brokers_time(now).since(sign.at) <= patience
     }
 }
 
@@ -87,7 +122,7 @@ mod tests {
     use super::*;
 
     fn sign(at: i64, capacity: u32) -> Sign {
-        Sign { at: Timestamp(at), capacity }
+        Sign { at: Timestamp(at), capacity, ..Sign::default() }
     }
 
     #[test]

@@ -6,6 +6,9 @@ use super::{Answer, Choosing, Payload, RetryRules, Settled, Verdict};
 pub trait World {
     fn rules(&self) -> &Rules;
 
+    /// Takes note that what is decided next is of this partition's tasks.
+    fn set_partition(&self, number: i32);
+
     /// What can be said without a call, or whom to ask about.
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict;
 

@@ -11,6 +11,7 @@ mod documented;
 mod e2e;
 mod exactly_once;
 mod harness;
+mod insights;
 mod python_agent;
 mod python_sdk;
 mod registry_server;

@@ -141,7 +141,7 @@ fn beat(world: &World) {
         let next = if stops { now + world.dice.millis(2 * SILENCE, 4 * SILENCE) } else { now + BEAT };
         world.agents.borrow_mut().beats.insert(kind.name, next);
         if !stops {
-            let sign = Sign { at: Timestamp(world.wall()), capacity: 3 };
+            let sign = Sign { at: Timestamp(world.wall()), capacity: 3, ..Sign::default() };
             world.presence.take(kind.name, "one", sign, Some(Timestamp(world.wall())));
         }
     }

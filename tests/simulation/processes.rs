@@ -133,6 +133,7 @@ fn settings(world: &World, name: &str) -> Settings {
         rules: rules(*dice.one(&[PlanFallback::Step, PlanFallback::Route, PlanFallback::Fail])),
         dead_letter_ratio: 0.5,
         heartbeat_timeout: agents::SILENCE,
+        probes: 2,
         policy: Policy {
             llm: *dice.one(&[LlmUse::Always, LlmUse::Ambiguous, LlmUse::Ambiguous, LlmUse::Never]),
             llm_available: true,
@@ -176,6 +177,7 @@ fn boot(world: &World, process: usize) {
         names: Arc::clone(&world.names),
         registry: Arc::clone(&world.registry),
         presence: Arc::clone(&world.presence),
+        agent_health: Arc::clone(&world.agent_health),
         metrics: Arc::new(Metrics::new()),
         health: Health::new(),
         stop: Arc::clone(&stop),

@@ -3,7 +3,8 @@
 use crate::agent::definition::compile;
 use crate::cli::context::Context;
 use crate::cli::records::{Records, raw};
-use crate::contract::{AgentDefinition, AgentHeartbeat, Codec, ContractNames, Definition, Undecided};
+use crate::contract::{AgentDefinition, AgentHealth, AgentHeartbeat, Codec, ContractNames, Definition, Undecided};
+use crate::kafka::KafkaFault;
 use crate::kafka::tail::Start;
 use crate::selection::{Agent, same_name};
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ pub(in crate::cli) struct Entry {
     pub(in crate::cli) agent: Option<Agent>,
     /// The last one of each instance.
     pub(in crate::cli) heartbeats: Vec<AgentHeartbeat>,
+    /// None before its first outcome and heartbeat.
+    pub(in crate::cli) health: Option<Box<AgentHealth>>,
 }
 
 #[derive(Debug)]
@@ -44,6 +47,7 @@ impl Table {
             }
         }
         let heartbeats = heartbeats(&records, &codec).await?;
+        let mut health = health(&records, &codec).await?;
         let mut entries = Vec::new();
         for (key, definition) in found {
             let mut entry = Entry {
@@ -53,7 +57,9 @@ impl Table {
                 faults: Vec::new(),
                 agent: None,
                 heartbeats: Vec::new(),
+                health: None,
             };
+            entry.health = health.remove(&entry.key).map(Box::new);
             match definition {
                 Definition::Unregistered => continue,
                 Definition::Faulty { agent_name, fault } => {
@@ -78,6 +84,25 @@ impl Table {
         }
         Ok(Self { entries })
     }
+}
+
+/// The last word on each agent's health, by topic name. Whoever has not run `baton apply` since there is such a topic has
+/// none.
+async fn health(records: &Records<'_>, codec: &Codec) -> anyhow::Result<BTreeMap<String, AgentHealth>> {
+    let all = match records.read("agent-health", Start::Beginning, |_| true).await {
+        Ok(all) => all,
+        Err(error) if matches!(error.downcast_ref(), Some(KafkaFault::NoTopic(_))) => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error),
+    };
+    let mut last = BTreeMap::new();
+    for shown in all {
+        let key = String::from_utf8_lossy(shown.record.key.as_deref().unwrap_or_default()).into_owned();
+        match &shown.record.value {
+            Some(_) => drop(last.insert(key, records.typed(codec, &shown.record).await?)),
+            None => drop(last.remove(&key)),
+        }
+    }
+    Ok(last)
 }
 
 /// The last of each agent's instances, by the broker's time.

@@ -6,7 +6,7 @@ mod engine;
 use super::*;
 use crate::workflow::{
     AgentTraits, Answer, AssignmentId, Choice, Choosing, Chosen, CommandKind, ErrorClass, Event, Fact, Input, Payload,
-    Phase, Position, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said, Settled, SettledBy,
+    Phase, Position, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said, Settled, SettledBy, Step,
     Submission, Task, Timer, TimerKind, Timestamp, Verdict, Workflow, World, evolve,
 };
 use proptest::prelude::*;
@@ -83,6 +83,8 @@ impl World for Small {
     fn rules(&self) -> &Rules {
         &self.0
     }
+
+    fn set_partition(&self, _: i32) {}
 
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict {
         let names = Self::names(choosing);
@@ -210,6 +212,8 @@ struct Seen {
     completions: usize,
     /// Assignments withdrawn, and why.
     withdrawn: Vec<(String, String)>,
+    /// Assignments of whose end an outcome tells.
+    outcomes: Vec<String>,
     dead: usize,
 }
 
@@ -230,9 +234,14 @@ impl Seen {
                 Output::Decision { decision, .. } => self.decisions.push(decision.question),
                 Output::Completion(_) => self.completions += 1,
                 Output::Cancellation(out) => {
-                    let (step_id, attempt) = (&*out.withdrawn.step_id, out.withdrawn.attempt);
+                    let (step_id, attempt) = (&*out.ended.step_id, out.ended.attempt);
                     let id = AssignmentId { task_id: "t", accepted: out.task.accepted, step_id, attempt };
-                    self.withdrawn.push((id.to_string(), out.withdrawn.reason.clone()));
+                    self.withdrawn.push((id.to_string(), out.ended.withdrawn().unwrap_or_default().to_owned()));
+                }
+                Output::Outcome(out) => {
+                    let (step_id, attempt) = (&*out.ended.step_id, out.ended.attempt);
+                    let id = AssignmentId { task_id: "t", accepted: out.task.accepted, step_id, attempt };
+                    self.outcomes.push(id.to_string());
                 }
             }
         }
@@ -275,7 +284,30 @@ impl Seen {
         closed
     }
 
+    /// Assignments that ended, read off the states that the facts fold to: one that was with an agent and is no more.
+    fn ended(&self) -> Vec<String> {
+        let (mut workflow, mut ended) = (Workflow::default(), Vec::new());
+        let open = |workflow: &Workflow| -> BTreeSet<String> {
+            let with_agents = workflow.steps.iter().filter(|step| step.status.is_assigned());
+            let id = |step: &Step| {
+                AssignmentId { task_id: "t", accepted: workflow.accepted, step_id: &step.id, attempt: step.attempt }
+                    .to_string()
+            };
+            with_agents.map(id).collect()
+        };
+        for event in &self.facts {
+            let before = open(&workflow);
+            evolve(&mut workflow, event);
+            ended.extend(before.difference(&open(&workflow)).cloned());
+        }
+        ended.sort();
+        ended
+    }
+
     fn check(&self) {
+        let mut outcomes = self.outcomes.clone();
+        outcomes.sort();
+        assert_eq!(self.ended(), outcomes, "each assignment that ended has one outcome");
         let once: BTreeSet<&String> = self.assignments.iter().collect();
         assert_eq!(once.len(), self.assignments.len(), "no assignment twice: {:?}", self.assignments);
         assert!(self.decisions.is_sorted_by(|a, b| a < b), "no question is decided twice: {:?}", self.decisions);
