@@ -39,7 +39,7 @@ impl Office {
         let mut task = Task::new(&lead.id, given["objective"].as_str().unwrap());
         task.input = Some(given["input"].to_string().into());
         task.input_contract = Some(given["inputContract"].as_str().unwrap().to_owned());
-        let policy = Policy { margin: 0.15, ..Policy::default() };
+        let policy = Policy::default();
         let (mut route, mut picked) = (Route::new(), Vec::new());
         let mut last: Option<(Payload, String)> = None;
         loop {

@@ -1,7 +1,7 @@
 use super::contract::{Contract, Resolved};
 use super::definition::{Definition, bounds};
 use super::names::{fold, same_name, shown, topic_name};
-use super::text::Document;
+use super::text::Text;
 use super::version::Version;
 use crate::workflow::{AgentTraits, Chosen};
 use std::sync::Arc;
@@ -22,8 +22,8 @@ pub struct Agent {
     pub(super) shown_version: Arc<str>,
     /// Why it is left out where its input label is not what was produced.
     pub(super) wrong_label: Arc<str>,
-    /// What its texts say, for the text index.
-    pub(super) documents: Vec<Document>,
+    /// What it says of itself, for the text index.
+    pub(super) texts: Vec<Text>,
 }
 
 impl Agent {
@@ -62,7 +62,7 @@ impl Agent {
             chosen,
             shown_name,
             shown_version,
-            documents: Document::of(&definition),
+            texts: Text::of(&definition),
             definition: Definition { agent_name: name, ..definition },
             version,
             input,

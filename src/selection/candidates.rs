@@ -2,8 +2,8 @@
 
 use super::eligibility::{Standing, says_something, standings};
 use super::registry::{Availability, Registry};
-use super::scoring::{Fit, rounded};
-use super::text::beginning;
+use super::scoring::{Fit, chances, rounded};
+use super::words::beginning;
 use crate::workflow::{Candidate, Choice, Choosing, Settled, SettledBy};
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -20,12 +20,14 @@ pub(super) struct Scene<'a> {
     pub(super) choosing: &'a Choosing<'a>,
     pub(super) standings: Vec<Standing>,
     fits: OnceCell<Vec<Fit>>,
+    /// Each place's chance among those that are eligible; nothing for the others.
+    scores: OnceCell<Vec<f64>>,
 }
 
 impl<'a> Scene<'a> {
     pub(super) fn new(registry: &'a Registry, availability: &Availability, choosing: &'a Choosing<'a>) -> Self {
         let standings = standings(registry, availability, choosing);
-        Self { registry, choosing, standings, fits: OnceCell::new() }
+        Self { registry, choosing, standings, fits: OnceCell::new(), scores: OnceCell::new() }
     }
 
     /// Whether the work cannot be over yet: a step of a plan, or the first of a route.
@@ -81,14 +83,24 @@ impl<'a> Scene<'a> {
         })
     }
 
+    /// The chance (0 to 1) that it is the right one of those that are eligible now.
     pub(super) fn score(&self, place: usize) -> f64 {
-        rounded(self.fits()[place].score)
+        let among_eligible = || {
+            let eligible = self.eligible();
+            let mut scores = vec![0.0; self.standings.len()];
+            for (place, chance) in eligible.iter().zip(chances(self.fits(), &eligible)) {
+                scores[*place] = chance;
+            }
+            scores
+        };
+        self.scores.get_or_init(among_eligible)[place]
     }
 
-    /// `pool` with the best first: those in `matching` before the others, then by score, then by name.
+    /// `pool` with the best first: those in `matching` before the others, then by strength, then by name.
     pub(super) fn ranked(&self, mut pool: Vec<usize>, matching: &[usize]) -> Vec<usize> {
-        let by_score = |a: &usize, b: &usize| self.score(*b).total_cmp(&self.score(*a)).then(a.cmp(b));
-        pool.sort_by(|a, b| matching.contains(b).cmp(&matching.contains(a)).then_with(|| by_score(a, b)));
+        let strength = |place: usize| rounded(self.fits()[place].strength);
+        let by_strength = |a: &usize, b: &usize| strength(*b).total_cmp(&strength(*a)).then(a.cmp(b));
+        pool.sort_by(|a, b| matching.contains(b).cmp(&matching.contains(a)).then_with(|| by_strength(a, b)));
         pool
     }
 
@@ -96,19 +108,18 @@ impl<'a> Scene<'a> {
     pub(super) fn comparison(&self, ranked: &[usize]) -> String {
         let first = ranked[0];
         let by = self.registry.index().deciding(&self.fits()[first]);
-        let ahead = format!("`{}` fits best by {by} ({:.2})", self.name(first), self.score(first));
+        let (chance, next) = self.first_chances(ranked);
+        let ahead = format!("`{}` fits best by {by} ({chance:.2})", self.name(first));
         match ranked.get(1) {
-            Some(second) => format!("{ahead}, next is `{}` ({:.2})", self.name(*second), self.score(*second)),
+            Some(second) => format!("{ahead}, next is `{}` ({next:.2})", self.name(*second)),
             None => format!("{ahead}, the only candidate"),
         }
     }
 
-    /// How sure the local selector may be of the first of `ranked`, 0 to 1.
-    pub(super) fn confidence(&self, ranked: &[usize]) -> f64 {
-        let second = ranked.get(1).map_or(0.0, |place| self.score(*place));
-        let lead = (self.score(ranked[0]) - second).max(0.0);
-        // Fitted by eye to how often a lead was right on an intent data set, with and without examples.
-        ((1.0 - 0.7 * (-8.5 * lead).exp()) * 10_000.0).round() / 10_000.0
+    /// The chances (0 to 1) of the first and of the second of `ranked`, if it is to be one of them or none.
+    pub(super) fn first_chances(&self, ranked: &[usize]) -> (f64, f64) {
+        let chances = chances(self.fits(), ranked);
+        (chances[0], chances.get(1).copied().unwrap_or(0.0))
     }
 
     /// Why nobody can be chosen.
@@ -187,7 +198,7 @@ impl<'a> Scene<'a> {
         Candidate {
             agent_name: Arc::clone(&agent.shown_name),
             version: Arc::clone(&agent.shown_version),
-            score: fit.map(|fit| rounded(fit.score)),
+            score: fit.map(|_| self.score(place)),
             factors: fit.map_or_else(Vec::new, Fit::factors),
             excluded: self.why_not(place),
         }

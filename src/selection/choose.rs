@@ -131,13 +131,13 @@ fn nobody_takes_it(scene: &Scene<'_>, asks: bool) -> Option<Settled> {
 fn leads(scene: &Scene<'_>, policy: &Policy, ranked: &[usize]) -> bool {
     // Scores have four places; what subtraction adds must not decide.
     const NOISE: f64 = 1e-9;
-    let Some(second) = ranked.get(1) else { return true };
-    scene.score(ranked[0]) - scene.score(*second) >= policy.margin - NOISE
+    let (first, second) = scene.first_chances(ranked);
+    ranked.len() == 1 || first - second >= policy.margin - NOISE
 }
 
 fn locally(scene: &Scene<'_>, policy: &Policy, ranked: &[usize]) -> Settled {
     if leads(scene, policy, ranked) {
-        let (confidence, reason) = (scene.confidence(ranked), scene.comparison(ranked));
+        let (confidence, reason) = (scene.first_chances(ranked).0, scene.comparison(ranked));
         return scene.settled(Choosable::Agent(ranked[0]), SettledBy::ClearWinner, Some(confidence), reason);
     }
     best(scene, ranked, "")
@@ -145,6 +145,6 @@ fn locally(scene: &Scene<'_>, policy: &Policy, ranked: &[usize]) -> Settled {
 
 /// The best-scored agent, though it may not lead by much; `before` says why that has to do.
 pub(super) fn best(scene: &Scene<'_>, ranked: &[usize], before: &str) -> Settled {
-    let (confidence, reason) = (scene.confidence(ranked), format!("{before}{}", scene.comparison(ranked)));
+    let (confidence, reason) = (scene.first_chances(ranked).0, format!("{before}{}", scene.comparison(ranked)));
     scene.settled(Choosable::Agent(ranked[0]), SettledBy::Local, Some(confidence), reason)
 }

@@ -14,6 +14,7 @@ mod choose;
 mod contract;
 mod definition;
 mod eligibility;
+mod linear;
 mod names;
 mod output;
 mod policy;
@@ -22,6 +23,7 @@ mod scoring;
 mod settle;
 mod text;
 mod version;
+mod words;
 
 pub use agent::Agent;
 pub(crate) use agent::is_json;

@@ -15,7 +15,7 @@ pub struct Policy {
     pub llm: LlmUse,
     /// Whether an LLM is configured at all.
     pub llm_available: bool,
-    /// By how much (0 to 1) the best score must lead the second to decide without an LLM.
+    /// By how much (0 to 1) the chance of the best must lead that of the second to decide without an LLM.
     pub margin: f64,
     /// The least confidence (0 to 1) with which an LLM's naming of an agent counts.
     pub threshold: f64,
@@ -28,9 +28,9 @@ impl Default for Policy {
         Self {
             llm: LlmUse::default(),
             llm_available: false,
-            // Measured on an intent data set: a lead of a tenth settles two questions in three and is
-            // right in 88 % of them without examples, in 96 % with ten for each capability.
-            margin: 0.1,
+            // Measured on an intent data set: it settles 67 % of the questions and is right in 92 % of those
+            // without examples, 85 % and 96 % with five for each capability.
+            margin: 0.6,
             threshold: 0.5,
             shortlist: 20,
         }

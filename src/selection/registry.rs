@@ -45,7 +45,7 @@ impl Registry {
         let mut current: Vec<Arc<Agent>> = newest.into_values().cloned().collect();
         current.sort_by(|a, b| a.name().cmp(b.name()));
         let places = current.iter().enumerate().map(|(i, agent)| (agent.folded_name().to_owned(), i)).collect();
-        let index = Index::new(&current);
+        let index = Index::new(current.iter().map(|agent| agent.texts.iter().collect()));
         Self(Arc::new(Inner { entries, current, places, index }))
     }
 
@@ -91,6 +91,12 @@ impl Registry {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.entries.is_empty()
+    }
+
+    /// About how many bytes the text index takes, what was learned from examples included.
+    #[must_use]
+    pub fn index_bytes(&self) -> usize {
+        self.0.index.bytes()
     }
 
     pub(super) fn place(&self, name: &str) -> Option<usize> {

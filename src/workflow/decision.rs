@@ -25,7 +25,7 @@ pub enum SettledBy {
     Contract,
     /// The same question had been answered before.
     Cache,
-    /// The best score led by the margin: no call was needed.
+    /// The best chance led by the margin: no call was needed.
     ClearWinner,
     Llm,
     /// The local selector.

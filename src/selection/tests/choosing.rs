@@ -289,7 +289,7 @@ fn a_clear_winner_needs_no_llm() {
 
 #[test]
 fn the_margin_is_what_makes_a_winner_clear() {
-    let mut world = World::of(alike()).asking(LlmUse::Ambiguous).objective("fry this fish");
+    let mut world = World::of(alike()).asking(LlmUse::Ambiguous).objective("fish on flights to the sea");
     world.policy.margin = 0.99;
     assert_eq!(world.asked(), (owned(&["cook", "east", "west"]), false));
     world.policy.margin = 0.0;
