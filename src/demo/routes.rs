@@ -57,6 +57,7 @@ impl Office {
                 declined: &[],
                 failed: &[],
                 picked_by_contract: &picked,
+                seed: 0,
             };
             let Verdict::Settled(settled) = choose(&self.registry, &self.availability, &policy, &choosing) else {
                 panic!("there is no LLM to ask");

@@ -14,14 +14,17 @@ mod choose;
 mod contract;
 mod definition;
 mod eligibility;
+mod explore;
 mod linear;
 mod names;
 mod output;
 mod policy;
+mod preference;
 mod registry;
 mod scoring;
 mod settle;
 mod text;
+mod track;
 mod version;
 mod words;
 
@@ -35,6 +38,7 @@ pub use output::{Breach, Schemas, output_fault};
 pub use policy::{LlmUse, Policy};
 pub use registry::{Availability, Broken, Fault, Registry, Room};
 pub use settle::settle;
+pub use track::{Belief, Record, Track, Weights};
 pub use version::Version;
 
 #[cfg(test)]

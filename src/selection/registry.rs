@@ -1,6 +1,7 @@
 use super::agent::Agent;
 use super::names::fold;
 use super::scoring::Index;
+use super::track::Track;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -125,6 +126,8 @@ pub struct Availability {
     passing: RefCell<Option<String>>,
     /// By topic name, agents whose circuit breaker is not closed.
     broken: Arc<FxHashMap<String, Broken>>,
+    /// What is known of agents' work, by topic name.
+    tracks: Arc<FxHashMap<String, Track>>,
     /// The partition whose tasks are decided on now.
     here: Cell<Option<i32>>,
 }
@@ -206,6 +209,16 @@ impl Availability {
     /// Agents whose breaker is not closed, by topic name.
     pub fn breakers(&self) -> impl Iterator<Item = (&str, &Broken)> {
         self.broken.iter().map(|(topic_name, broken)| (topic_name.as_str(), broken))
+    }
+
+    #[must_use]
+    pub fn track(&self, topic_name: &str) -> Option<&Track> {
+        self.tracks.get(topic_name)
+    }
+
+    /// Puts in place what is known of agents' work now. Nobody waits for it to change.
+    pub fn set_tracks(&mut self, tracks: FxHashMap<String, Track>) {
+        self.tracks = Arc::new(tracks);
     }
 
     /// Puts other breakers in place; says whether they are others.

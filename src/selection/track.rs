@@ -31,7 +31,6 @@ pub struct Track {
 /// How much each factor counts: the exponent it goes into the score with. 0 = not at all.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weights {
-    pub fit: f64,
     pub success: f64,
     pub latency: f64,
     pub quality: f64,
@@ -43,7 +42,7 @@ pub struct Weights {
 impl Default for Weights {
     /// Success before everything; what costs patience or money only between agents that succeed alike.
     fn default() -> Self {
-        Self { fit: 1.0, success: 1.0, latency: 0.1, quality: 0.3, specialization: 0.1, capacity: 0.1, cost: 0.05 }
+        Self { success: 1.0, latency: 0.1, quality: 0.3, specialization: 0.1, capacity: 0.1, cost: 0.05 }
     }
 }
 
@@ -152,8 +151,8 @@ pub(super) fn merits<'a>(
     weights: &Weights,
 ) -> Vec<Merit> {
     let cases: Vec<Case<'_>> = agents.map(|(agent, track)| Case::new(agent, track, task, capability)).collect();
-    let least = |of: fn(&Case<'_>) -> Option<f64>| cases.iter().filter_map(of).min_by(f64::total_cmp);
-    let (fastest, cheapest) = (least(Case::latency), least(Case::cost));
+    let fastest = cases.iter().filter_map(Case::latency).min_by(f64::total_cmp);
+    let cheapest = cases.iter().filter_map(Case::cost).min_by(f64::total_cmp);
     let against = |best: Option<f64>, own: Option<f64>| match (best, own) {
         (Some(best), Some(own)) => (best / own).clamp(LEAST, 1.0),
         _ => 1.0,

@@ -1,13 +1,13 @@
 //! The role `orchestrator`: one worker on a thread of its own, with the runner and the looker-up it needs.
 
-use super::rules::{millis, rules};
+use super::rules::{millis, policy, rules};
 use super::{Base, lookups};
-use crate::config::{AskLlm, Config};
+use crate::config::Config;
 use crate::kafka::{KafkaLog, LogSettings};
 use crate::llm::{Card, PlanLimits};
 use crate::partition::Window;
 use crate::runner::{Asker, EffectRunner};
-use crate::selection::{Agent, LlmUse, Policy, same_name};
+use crate::selection::{Agent, same_name};
 use crate::telemetry::Metrics;
 use crate::worker::{
     Parts, Settings, SharedAgentHealth, SharedPresence, SharedRegistry, Stop, StopSignal, SystemClock, TopicLimits,
@@ -84,17 +84,7 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
         probes: config.insights.breaker_probes,
         payload_bytes: workflow.payload_bytes,
         rules: rules(config, llm_available),
-        policy: Policy {
-            llm: match config.routing.llm {
-                AskLlm::Always => LlmUse::Always,
-                AskLlm::Ambiguous => LlmUse::Ambiguous,
-                AskLlm::Never => LlmUse::Never,
-            },
-            llm_available,
-            margin: config.routing.margin,
-            threshold: config.routing.threshold,
-            shortlist: config.routing.shortlist,
-        },
+        policy: policy(config, llm_available),
         window: Window { millis: millis(workflow.receipt_window), count: workflow.receipts_per_partition },
         prefix: config.kafka.prefix.clone(),
         worker: slot.to_owned(),

@@ -1,9 +1,12 @@
 //! The agents as this worker may use them: the table, and which assignment topics its client knows.
 
 use super::{Clock, Log, Settings, SharedAgentHealth, SharedPresence};
-use crate::contract::{AgentHealth, BreakerState, HealthState, assignment_topic, home_partition};
-use crate::selection::{Agent, Availability, Broken, Registry};
+use crate::contract::{
+    AgentHealth, AgentStatistics, BreakerState, HealthState, RunningMean, assignment_topic, home_partition,
+};
+use crate::selection::{Agent, Availability, Broken, Record, Registry, Track, fold};
 use crate::workflow::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -45,6 +48,7 @@ pub(super) struct Directory {
     presence: Arc<SharedPresence>,
     health: Arc<SharedAgentHealth>,
     health_seen: Option<u64>,
+    tracks_seen: Option<u64>,
     /// Of every topic keyed by task id.
     partitions: i32,
     /// Milliseconds of silence after which an agent is gone.
@@ -72,6 +76,7 @@ impl Directory {
             presence,
             health,
             health_seen: None,
+            tracks_seen: None,
             partitions: settings.partitions.max(1),
             patience: settings.heartbeat_timeout,
             called: None,
@@ -98,6 +103,7 @@ impl Directory {
             return false;
         }
         self.called = Some(clock.elapsed());
+        self.read_tracks();
         let (presence, health, now) = (self.presence.get(), self.health.get(), clock.now());
         // Heartbeats are kept for an hour; that an agent has been silent for longer, its health still says.
         let was_absent = |agent: &Agent| {
@@ -110,6 +116,16 @@ impl Directory {
             .iter()
             .filter(|agent| presence.is_gone(agent.folded_name(), now, self.patience) || was_absent(agent));
         self.availability.set_gone(gone.map(|agent| agent.topic_name().to_owned()))
+    }
+
+    /// Takes what is known of agents' work, at most once a second.
+    fn read_tracks(&mut self) {
+        let version = self.health.version();
+        if self.tracks_seen != Some(version) {
+            self.tracks_seen = Some(version);
+            let health = self.health.get();
+            self.availability.set_tracks(health.iter().map(|(name, health)| (name.clone(), track(health))).collect());
+        }
     }
 
     /// Looks which breakers are not closed; says whether others are than before.
@@ -165,6 +181,32 @@ impl Directory {
         self.availability.set_topics([]);
         self.complete = false;
         self.looked = None;
+    }
+}
+
+/// What selection goes by.
+fn track(health: &AgentHealth) -> Track {
+    let kinds = |kinds: &BTreeMap<String, AgentStatistics>| {
+        kinds.iter().map(|(name, statistics)| (fold(name), record(statistics))).collect()
+    };
+    #[allow(clippy::cast_precision_loss, reason = "a share")]
+    let load = health.in_flight.zip(health.capacity).map(|(in_flight, capacity)| in_flight as f64 / capacity as f64);
+    Track {
+        overall: record(&health.overall),
+        capabilities: kinds(&health.capabilities),
+        task_types: kinds(&health.task_types),
+        load: load.filter(|load| load.is_finite()).map(|load| load.clamp(0.0, 1.0)),
+    }
+}
+
+fn record(statistics: &AgentStatistics) -> Record {
+    let mean = |mean: &RunningMean| (mean.weight > 0.0).then_some(mean.mean);
+    Record {
+        successes: statistics.successes,
+        failures: statistics.failures,
+        latency_ms: statistics.p50_ms,
+        cost_micros: mean(&statistics.cost_micros).filter(|micros| *micros > 0.0),
+        quality: mean(&statistics.quality),
     }
 }
 

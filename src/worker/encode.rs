@@ -388,11 +388,22 @@ fn decision_of(task: &TaskRef, decision: &Decision, at: Timestamp, overhead_micr
         degraded_reason: settled.degraded.clone(),
         strategy: STRATEGY.to_owned(),
         variant: None,
-        propensity: None,
+        propensity: settled.propensity,
+        local_choice: settled.beside.as_ref().map(|beside| chosen_in(&beside.choice)),
+        local_confidence: settled.beside.as_ref().and_then(|beside| beside.confidence),
         prompt_version: decision.prompt_version.clone(),
         attempts: decision.attempts.iter().map(Attempt::from).collect(),
         overhead_micros,
         decided_at: at.0,
+    }
+}
+
+/// The agent's name, or what was chosen instead of one.
+fn chosen_in(choice: &Choice) -> String {
+    match choice {
+        Choice::Agent(name) => name.clone(),
+        Choice::None => "NONE".to_owned(),
+        Choice::Done => "DONE".to_owned(),
     }
 }
 

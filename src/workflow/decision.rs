@@ -73,8 +73,19 @@ pub struct Settled {
     pub degraded: Option<String>,
     /// Names eligible at that moment, sorted: what a NONE waits to see changed.
     pub eligible: Vec<String>,
+    /// How likely the chosen agent was to be taken, 0 to 1, where chance had a part in it.
+    pub propensity: Option<f64>,
+    /// What would have been chosen without the LLM, where its answer decided.
+    pub beside: Option<Box<Beside>>,
     /// Of a NONE: agents that would do, but have as much to do as they take; the step waits in line for them.
     pub busy: Vec<String>,
+}
+
+/// The local selector's answer to a question that the LLM decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beside {
+    pub choice: Choice,
+    pub confidence: Option<f64>,
 }
 
 /// What can be said at once: a decision, or whom to let the LLM choose from.
@@ -153,6 +164,8 @@ pub struct Choosing<'a> {
     pub failed: &'a [Arc<str>],
     /// Agents already picked by contract in this route.
     pub picked_by_contract: &'a [Arc<str>],
+    /// Of this choice and no other: what chance goes by.
+    pub seed: u64,
 }
 
 /// The one agent that will do, and whose word that is.

@@ -36,7 +36,7 @@ pub use assignment_id::AssignmentId;
 pub use command::{Command, CommandKind};
 pub use decide::{Rejection, decide, decided, waiting};
 pub use decision::{
-    Answer, Attempt, Candidate, Choice, Choosing, Chosen, Pinned, PlanAnswer, Said, Settled, SettledBy, Verdict,
+    Answer, Attempt, Beside, Candidate, Choice, Choosing, Chosen, Pinned, PlanAnswer, Said, Settled, SettledBy, Verdict,
 };
 pub use effect::{Effect, Timer, TimerKind, outstanding};
 pub use ended::{Ended, How, ended};

@@ -63,6 +63,8 @@ impl Small {
             reason,
             candidates: vec![],
             degraded: None,
+            propensity: None,
+            beside: None,
             eligible,
             busy: vec![],
         }

@@ -2,6 +2,7 @@
 
 mod choosing;
 mod definitions;
+mod preferring;
 mod registry;
 mod scoring;
 mod settling;
@@ -69,6 +70,7 @@ struct World {
     last: Option<(Payload, String)>,
     declined: Vec<Arc<str>>,
     picked: Vec<Arc<str>>,
+    seed: u64,
 }
 
 impl World {
@@ -84,6 +86,7 @@ impl World {
             last: None,
             declined: Vec::new(),
             picked: Vec::new(),
+            seed: 0,
         }
     }
 
@@ -148,6 +151,7 @@ impl World {
             declined: &self.declined,
             failed: &[],
             picked_by_contract: &self.picked,
+            seed: self.seed,
         }
     }
 

@@ -4,7 +4,7 @@ use super::super::{
     Answer, ApprovalReason, Assigned, Choice, ChoiceState, Choosing, Decision, Fact, NextAgent, OpenChoice, Outcome,
     Payload, Phase, Pinned, Rules, Settled, SettledBy, Step, Task, Verdict, Workflow, World,
 };
-use super::{Facts, Rejection, max_hops, overspent};
+use super::{Facts, Rejection, max_hops, overspent, seed};
 use std::sync::Arc;
 
 /// How often a question is put again because the agent that was chosen is not eligible any more.
@@ -225,6 +225,7 @@ fn with_choosing<R>(workflow: &Workflow, step_id: &str, with: impl FnOnce(&Choos
         declined: trouble.map_or(&[], |trouble| &trouble.declined_by),
         failed: trouble.map_or(&[], |trouble| &trouble.failed_by),
         picked_by_contract: &picked,
+        seed: seed(workflow, &[workflow.last_question], step_id),
     }))
 }
 
