@@ -107,11 +107,13 @@ pub fn ended(before: &Workflow, events: &[Event]) -> Vec<Ended> {
                 continue;
             }
             Fact::TaskEnded(task_end) => {
-                for one in still_open(before, &closed).chain(fresh.drain(..)) {
+                // A RETRY that came before its task begins it anew within the same decision.
+                let all: Vec<Open<'_>> = still_open(before, &closed).chain(fresh.drain(..)).collect();
+                for one in all {
+                    closed.push(one.step_id);
                     end(one, How::Withdrawn(task_end.reason.clone()), Usage::default(), 0);
                 }
-                // Nothing of before is open any more, and nothing follows a task's end.
-                return found;
+                continue;
             }
             Fact::PlanAccepted(acceptance) => {
                 let is_gone = |one: &Open<'_>| acceptance.plan.place(one.step_id).is_none();
@@ -152,7 +154,7 @@ pub fn ended(before: &Workflow, events: &[Event]) -> Vec<Ended> {
 /// The assignments of before that no event has ended yet.
 fn still_open<'a>(before: &'a Workflow, closed: &[&str]) -> impl Iterator<Item = Open<'a>> {
     let open = before.steps.iter().filter(|step| step.status.is_assigned());
-    open.filter(|step| !closed.contains(&&*step.id)).map(|step| Open::of(step))
+    open.filter(|step| !closed.contains(&&*step.id)).map(Open::of)
 }
 
 /// Whether an assignment may end with it. Most facts that are not of this kind are looked at no further.
