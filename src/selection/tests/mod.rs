@@ -2,6 +2,7 @@
 
 mod choosing;
 mod definitions;
+mod memory;
 mod registry;
 mod scoring;
 mod settling;
@@ -74,7 +75,10 @@ struct World {
 impl World {
     /// All topics there, no LLM.
     fn of(definitions: Vec<Definition>) -> Self {
-        let registry = registry_of(definitions);
+        Self::of_registry(registry_of(definitions))
+    }
+
+    fn of_registry(registry: Registry) -> Self {
         let availability = registry.entries().map(|(key, _)| key).collect();
         Self {
             registry,
