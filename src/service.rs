@@ -10,6 +10,7 @@
 mod agents;
 mod dispatcher;
 mod heartbeats;
+mod judge;
 mod lookups;
 mod orchestrator;
 mod rules;
@@ -25,6 +26,7 @@ use crate::llm::{self, Llm};
 use crate::telemetry::{Health, Metrics};
 use crate::worker::{SharedPresence, SharedRegistry, StopSignal, TopicLimits};
 use anyhow::{Context, anyhow};
+pub use judge::{Judge, Judged, Known};
 use orchestrator::Waker;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

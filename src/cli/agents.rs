@@ -1,7 +1,7 @@
 //! `baton agents list`, `register`, `unregister` and `exec`.
 
 mod exec;
-mod register;
+pub(super) mod register;
 pub(super) mod table;
 
 use super::Done;

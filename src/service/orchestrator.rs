@@ -80,22 +80,27 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
         heartbeat_timeout: millis(config.worker.heartbeat_timeout),
         payload_bytes: workflow.payload_bytes,
         rules: rules(config, llm_available),
-        policy: Policy {
-            llm: match config.routing.llm {
-                AskLlm::Always => LlmUse::Always,
-                AskLlm::Ambiguous => LlmUse::Ambiguous,
-                AskLlm::Never => LlmUse::Never,
-            },
-            llm_available,
-            margin: config.routing.margin,
-            threshold: config.routing.threshold,
-            shortlist: config.routing.shortlist,
-        },
+        policy: policy(config, llm_available),
         window: Window { millis: millis(workflow.receipt_window), count: workflow.receipts_per_partition },
         prefix: config.kafka.prefix.clone(),
         worker: slot.to_owned(),
         partitions,
         limits,
+    }
+}
+
+/// How choices are made.
+pub(super) fn policy(config: &Config, llm_available: bool) -> Policy {
+    Policy {
+        llm: match config.routing.llm {
+            AskLlm::Always => LlmUse::Always,
+            AskLlm::Ambiguous => LlmUse::Ambiguous,
+            AskLlm::Never => LlmUse::Never,
+        },
+        llm_available,
+        margin: config.routing.margin,
+        threshold: config.routing.threshold,
+        shortlist: config.routing.shortlist,
     }
 }
 
@@ -141,7 +146,7 @@ fn asker(config: &Config, agents: &Arc<SharedRegistry>, metrics: &Arc<Metrics>) 
 }
 
 /// What the model is told of an agent.
-fn card(agent: &Agent) -> Card {
+pub(super) fn card(agent: &Agent) -> Card {
     let definition = agent.definition();
     let words = |terms: &crate::selection::Terms| match &terms.contract {
         Some(contract) => format!("{} {contract}", terms.format),
