@@ -502,6 +502,7 @@ fn a_plan_is_written_anew_only_when_its_task_goes_on_and_then_it_is() {
         let (partition, _) = history(&[&begun[..], &held_back].concat());
         assert!(workflow(&partition).paused && workflow(&partition).planning.is_none());
         let (partition, seen) = history(&[&begun[..], &held_back, std::slice::from_ref(&resume)].concat());
-        assert!(workflow(&partition).planning.is_some(), "{:?}", kinds(&seen));
+        let planning = workflow(&partition).planning.as_ref().unwrap_or_else(|| panic!("{:?}", kinds(&seen)));
+        assert_eq!(*planning.faults, ["step b failed: no"], "why it failed is told still");
     }
 }
