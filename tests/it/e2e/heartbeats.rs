@@ -53,15 +53,17 @@ fn office() -> &'static Office {
     static OFFICE: OnceLock<Office> = OnceLock::new();
     OFFICE.get_or_init(|| {
         let scratch = Scratch::new("heartbeats");
-        let names = ["Fitful", "Herald", "Wordless", "Steady", "Growing"];
-        scratch.apply().register_all(&names.map(|name| definition(name, "does what is asked")));
+        let names = ["Fitful", "Herald", "Wordless", "Narrow", "Steady", "Growing"];
+        let mut definitions = names.map(|name| definition(name, "does what is asked"));
+        definitions[3]["maxConcurrency"] = json!(1);
+        scratch.apply().register_all(&definitions);
         let worker = scratch.worker("w").toml("[worker]\nheartbeat_timeout = \"3s\"").start();
         let behaviour = |name: &'static str| match name {
-            "Steady" | "Growing" => (name, silent()),
+            "Narrow" | "Steady" | "Growing" => (name, silent()),
             _ => (name, works(Value::clone)),
         };
         let agents = Agents::start(&scratch, names.map(behaviour).into());
-        eligible(&worker, 5);
+        eligible(&worker, 6);
         let (topic, sender) = (scratch.topic("heartbeats"), Sender::new(scratch.stack, Partitioner::Default));
         let hearts = Arc::new(Hearts { topic, sender, beating: Mutex::default() });
         let beating = Arc::clone(&hearts);
@@ -79,25 +81,36 @@ fn task(id: &str, agents: &[&str]) -> Value {
     json!({ "taskId": id, "objective": "do it", "input": 1, "agents": agents })
 }
 
-/// Gives the agent tasks until one of them is not given to it, since its heartbeats have stopped; that one.
+/// Gives the agent tasks until one of them is not given to it since its heartbeats have stopped; that one.
 #[track_caller]
 fn until_silent(scratch: &Scratch, told: &mut Told, agent: &str) -> String {
     let mut number = 0;
     until(&format!("{agent} is silent"), SOON, || {
         number += 1;
-        let id = format!("{}-{number}", agent.to_lowercase());
+        let id = format!("{agent}-{number}");
         submit(scratch, &[task(&id, &[agent])]);
         let decision = told.decision(&id, 1);
-        if decision["choice"] == "NONE" {
-            assert!(
-                decision["reason"].as_str().is_some_and(|why| why.contains("heartbeats have stopped")),
-                "{decision:#}"
-            );
+        let candidate = items(&decision, "candidates").iter().find(|candidate| candidate["agentName"] == agent);
+        let excluded = candidate.expect("every agent is one")["excluded"].clone();
+        if excluded == "its heartbeats have stopped" {
+            assert_eq!(decision["choice"], "NONE");
             return Ok(id);
         }
         std::thread::sleep(Duration::from_millis(500));
-        Err(format!("{id} was given to it"))
+        Err(excluded.to_string())
     })
+}
+
+/// The agent does the first thing it was given.
+#[track_caller]
+fn does_its_first(scratch: &Scratch, told: &mut Told, agents: &Agents, agent: &str) {
+    let had = agents.seen().into_iter().find(|record| record.text("agentName") == agent).expect("it was given one");
+    let mut said = json!({ "status": "SUCCEEDED", "output": 1 });
+    for field in ["taskId", "assignmentId", "agentName"] {
+        said[field] = had.value[field].clone();
+    }
+    report(scratch, &[said]);
+    told.ended(had.text("taskId"), "SUCCEEDED", "completed");
 }
 
 #[test]
@@ -117,7 +130,7 @@ fn an_agent_whose_heartbeats_stop_gets_nothing_new_until_they_come_again() {
     told.ended(&waits, "SUCCEEDED", "completed");
 }
 
-/// How many of these tasks the agent was given.
+/// How many assignments the agent was given.
 fn given(agents: &Agents, agent: &str) -> usize {
     agents.seen().iter().filter(|record| record.text("agentName") == agent).count()
 }
@@ -160,16 +173,31 @@ fn an_agent_gets_twice_what_its_heartbeats_say_it_takes_and_nothing_when_it_leav
     hearts.say("Steady", "one", 0);
     hearts.say("Growing", "two", 1);
     until_given(agents, "Growing", 8);
-    let done = agents.seen().into_iter().find(|record| record.text("agentName") == "Steady").expect("it has two");
-    let mut said = json!({ "status": "SUCCEEDED", "output": 1 });
-    for field in ["taskId", "assignmentId", "agentName"] {
-        said[field] = done.value[field].clone();
-    }
-    report(scratch, &[said]);
-    told.ended(done.text("taskId"), "SUCCEEDED", "completed");
+    does_its_first(scratch, &mut told, agents, "Steady");
     submit(scratch, &[task("late", &["Steady"])]);
     assert_eq!(told.decision("late", 1)["choice"], "NONE");
     assert_eq!(given(agents, "Steady"), 2, "it finishes what it has, and leaves");
     hearts.say("Steady", "two", 1);
     until_given(agents, "Steady", 3);
+}
+
+#[test]
+fn who_waits_in_line_for_an_agent_that_falls_silent_keeps_its_place() {
+    let Office { scratch, agents, hearts, .. } = office();
+    let mut told = Told::of(scratch);
+    hearts.say("Narrow", "one", 4);
+    let mut urgent = task("line-2", &["Narrow"]);
+    urgent["priority"] = json!(9);
+    submit(scratch, &[task("line-0", &["Narrow"])]);
+    until_given(agents, "Narrow", 1);
+    submit(scratch, &[task("line-1", &["Narrow"]), urgent]);
+    hearts.hush("Narrow");
+    until_silent(scratch, &mut told, "Narrow");
+    does_its_first(scratch, &mut told, agents, "Narrow");
+    submit(scratch, &[task("line-3", &["Narrow"])]);
+    told.decision("line-3", 1);
+    assert_eq!((told.decisions("line-1").len(), told.decisions("line-2").len()), (1, 1), "nobody is asked again");
+    hearts.say("Narrow", "one", 4);
+    until_given(agents, "Narrow", 2);
+    assert_eq!(agents.of("line-2").len(), 1, "the urgent one is next");
 }
