@@ -58,6 +58,19 @@ pub enum TimerKind {
     CommandHeld,
 }
 
+impl TimerKind {
+    /// What the agent that has the step failed to do in time, in words; none of a wait that is no agent's.
+    pub(super) fn overdue(&self, agent_name: &str) -> Option<String> {
+        let (step_id, what) = match self {
+            Self::AcceptBy { step_id, .. } => (step_id, "was not accepted in time"),
+            Self::DoneBy { step_id, .. } => (step_id, "was not done in time"),
+            Self::QuietBy { step_id, .. } => (step_id, "was not heard of for too long"),
+            Self::TaskDeadline | Self::RetryAt { .. } | Self::NotBefore | Self::CommandHeld => return None,
+        };
+        Some(format!("step {step_id} {what} by {agent_name}"))
+    }
+}
+
 /// The work owed to a workflow.
 #[must_use]
 pub fn outstanding(workflow: &Workflow) -> Vec<Effect> {
@@ -83,19 +96,25 @@ pub fn outstanding(workflow: &Workflow) -> Vec<Effect> {
             owed.push(Effect::Ask { question: choice.question, set, offers_done, deadline: *deadline });
         }
     }
-    for step in &workflow.steps {
-        let (step_id, attempt) = (Arc::clone(&step.id), step.attempt);
+    for step in workflow.steps.iter() {
+        let known = || (Arc::clone(&step.id), step.attempt);
         match step.status {
-            StepStatus::Assigned { accept_by } => owed.push(timer(accept_by, TimerKind::AcceptBy { step_id, attempt })),
+            StepStatus::Assigned { accept_by } => {
+                let (step_id, attempt) = known();
+                owed.push(timer(accept_by, TimerKind::AcceptBy { step_id, attempt }));
+            }
             // The earlier of the two is enough: each word of the agent's makes this anew.
             StepStatus::Accepted { done_by, quiet_by } if done_by <= quiet_by => {
+                let (step_id, attempt) = known();
                 owed.push(timer(done_by, TimerKind::DoneBy { step_id, attempt }));
             }
             StepStatus::Accepted { quiet_by, .. } => {
+                let (step_id, attempt) = known();
                 owed.push(timer(quiet_by, TimerKind::QuietBy { step_id, attempt }));
             }
             // A task that is held back goes on when it is let go.
             StepStatus::Delayed { until } if !workflow.is_held_back() => {
+                let (step_id, attempt) = known();
                 owed.push(timer(until, TimerKind::RetryAt { step_id, attempt }));
             }
             StepStatus::Delayed { .. }
