@@ -47,11 +47,14 @@ pub struct Confirmed {
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     keep: Keep,
-    agents: Arc<BTreeMap<Whose, BTreeMap<String, Vec<Arc<Remembered>>>>>,
+    agents: Arc<BTreeMap<Whose, ByCapability>>,
 }
 
 /// An agent by topic name and by what its definition said.
 type Whose = (String, u64);
+
+/// Under the folded name, none under the empty one; the newest first.
+type ByCapability = BTreeMap<String, Vec<Arc<Remembered>>>;
 
 #[derive(Debug)]
 struct Remembered {
