@@ -34,6 +34,15 @@ pub(crate) fn key_of(wire: &AgentDefinition) -> Result<String, Vec<String>> {
     checked(&key, wire, alone(&wire.input), alone(&wire.output), Vec::new()).map(|_| key)
 }
 
+/// The agent as far as its texts say who it is: one that takes and gives anything, so that no registry is needed.
+///
+/// # Errors
+/// Everything that is wrong with the rest of the definition.
+pub(crate) fn by_texts(wire: &AgentDefinition) -> Result<Agent, Vec<String>> {
+    let key = topic_name(&wire.agent_name, Version::parse(&wire.version).map_or(1, |version| version.major));
+    checked(&key, wire, Resolved::Any, Resolved::Any, Vec::new())
+}
+
 fn checked(
     key: &str,
     wire: &AgentDefinition,

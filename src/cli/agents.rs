@@ -1,7 +1,7 @@
 //! `baton agents list`, `show`, `register`, `unregister` and `exec`.
 
 mod exec;
-mod register;
+pub(super) mod register;
 mod show;
 pub(super) mod table;
 

@@ -130,6 +130,21 @@ Examples:
   baton dlq show tasks 3 17
   baton dlq replay --topic tasks --since 1h --dry-run")]
     Dlq(DlqArgs),
+    /// How good choices are: on tasks whose agent is known, as JSON
+    #[command(after_help = "\
+Examples:
+  baton eval tasks.jsonl                                     with the agents that are registered
+  baton eval tasks.jsonl --agents agents.json --examples confirmed.jsonl
+  baton eval tasks.jsonl --agents agents.json --llm --set routing.llm=always
+
+A line of tasks and of examples: {\"text\": \"…\", \"agent\": \"Lead Scorer\", \"capability\": \"score leads\"}; `agent` null is a task
+that none of the agents is right for. Only texts count: what contracts would exclude is not excluded.
+
+accuracy: of the tasks in scope, the right agent first. answered: chosen without doubt, by a clear lead (routing.margin)
+or an LLM; accuracyAnswered: right of those. outOfScopeAbstained: tasks of no agent that were not answered.
+calibrationError: how far confidence is from how often it was right; an agent named for a task of none is wrong.
+p50Micros, p99Micros: one choice, in µs. tokens, costMicros: all calls of an LLM.")]
+    Eval(EvalArgs),
     /// The configuration in force
     #[command(after_help = "Examples:\n  baton config print\n  baton config print --format json")]
     Config(ConfigArgs),
@@ -249,6 +264,22 @@ pub(super) struct SubmitArgs {
     pub(super) timeout: Option<Duration>,
     #[command(flatten)]
     pub(super) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    /// Labelled tasks, one JSON object a line; `-` is standard input
+    #[arg(value_name = "FILE.jsonl")]
+    pub(super) tasks: PathBuf,
+    /// Definitions as `baton agents register` takes them [default: what is registered]
+    #[arg(long, value_name = "FILE")]
+    pub(super) agents: Option<PathBuf>,
+    /// What memory holds: tasks that their agents succeeded with, in the same shape
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(super) examples: Option<PathBuf>,
+    /// Ask the providers of [llm] where [routing] says so; each call costs what it costs
+    #[arg(long)]
+    pub(super) llm: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

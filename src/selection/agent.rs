@@ -22,6 +22,7 @@ pub struct Agent {
     pub(super) shown_version: Arc<str>,
     /// Why it is left out where its input label is not what was produced.
     pub(super) wrong_label: Arc<str>,
+    fingerprint: u64,
     /// What it says of itself, for the text index.
     pub(super) texts: Vec<Text>,
 }
@@ -62,6 +63,7 @@ impl Agent {
             chosen,
             shown_name,
             shown_version,
+            fingerprint: definition.fingerprint(),
             texts: Text::of(&definition),
             definition: Definition { agent_name: name, ..definition },
             version,
@@ -112,6 +114,13 @@ impl Agent {
     #[must_use]
     pub fn output_is_json(&self) -> bool {
         self.output_is_json
+    }
+
+    /// Says whether two definitions promise the same: name, version, what it does, takes and gives. Not its examples, nor how
+    /// it is reached.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// What follows depend on of it.

@@ -1,4 +1,5 @@
 use super::agent::Agent;
+use super::memory::Memory;
 use super::names::fold;
 use super::scoring::Index;
 use super::track::Track;
@@ -29,13 +30,21 @@ struct Inner {
     current: Vec<Arc<Agent>>,
     /// Folded name to the place in `current`.
     places: FxHashMap<String, usize>,
+    memory: Memory,
     index: Index,
 }
 
 impl Registry {
-    /// From what was read under each key (a topic name). Builds the index, so take changes together where many come.
+    /// From what was read under each key (a topic name).
     #[must_use]
     pub fn new(entries: BTreeMap<String, Result<Arc<Agent>, Fault>>) -> Self {
+        Self::remembering(entries, Memory::default())
+    }
+
+    /// The same, with what is remembered of these agents. Builds the index and learns from the examples, which with many
+    /// takes seconds: never where a decision waits for it, and with changes taken together where many come.
+    #[must_use]
+    pub fn remembering(entries: BTreeMap<String, Result<Arc<Agent>, Fault>>, memory: Memory) -> Self {
         let mut newest: BTreeMap<&str, &Arc<Agent>> = BTreeMap::new();
         for agent in entries.values().flatten() {
             let best = newest.entry(agent.folded_name()).or_insert(agent);
@@ -46,8 +55,8 @@ impl Registry {
         let mut current: Vec<Arc<Agent>> = newest.into_values().cloned().collect();
         current.sort_by(|a, b| a.name().cmp(b.name()));
         let places = current.iter().enumerate().map(|(i, agent)| (agent.folded_name().to_owned(), i)).collect();
-        let index = Index::new(current.iter().map(|agent| agent.texts.iter().collect()));
-        Self(Arc::new(Inner { entries, current, places, index }))
+        let index = Index::new(current.iter().map(|agent| agent.texts.iter().chain(memory.texts(agent)).collect()));
+        Self(Arc::new(Inner { entries, current, places, memory, index }))
     }
 
     /// This registry with one definition more, or another in its place.
@@ -55,7 +64,7 @@ impl Registry {
     pub fn upsert(&self, key: impl Into<String>, entry: Result<Arc<Agent>, Fault>) -> Self {
         let mut entries = self.0.entries.clone();
         entries.insert(key.into(), entry);
-        Self::new(entries)
+        Self::remembering(entries, self.0.memory.clone())
     }
 
     /// This registry without one definition.
@@ -63,7 +72,7 @@ impl Registry {
     pub fn remove(&self, key: &str) -> Self {
         let mut entries = self.0.entries.clone();
         entries.remove(key);
-        Self::new(entries)
+        Self::remembering(entries, self.0.memory.clone())
     }
 
     /// The newest version of an agent, its name trimmed and case-folded; never by a part of it.

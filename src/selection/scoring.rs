@@ -22,10 +22,10 @@ const NAME: f32 = 0.1;
 /// What a fit by texts is worth in strength without examples and beside what they teach, and what they teach is.
 /// Chosen so that chances come true, with none to ten examples for each capability.
 const ALONE: f32 = 14.0;
-const BESIDE: f32 = 5.0;
+const BESIDE: f32 = 3.0;
 const LEARNED: f32 = 1.2;
 /// The strength of "none of them", which every chance is set against.
-const NONE: f32 = 1.5;
+const NONE: f32 = 1.0;
 /// Agents that the linear model judges, the best by their texts.
 const JUDGED: usize = 16;
 

@@ -135,7 +135,7 @@ fn asker(config: &Config, agents: &Arc<SharedRegistry>, metrics: &Arc<Metrics>) 
 }
 
 /// What the model is told of an agent.
-fn card(agent: &Agent) -> Card {
+pub(super) fn card(agent: &Agent) -> Card {
     let definition = agent.definition();
     let words = |terms: &crate::selection::Terms| match &terms.contract {
         Some(contract) => format!("{} {contract}", terms.format),

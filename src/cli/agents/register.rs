@@ -20,10 +20,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One definition as a file has it.
-struct Given {
+pub(in crate::cli) struct Given {
     /// The file, and which one in it.
-    place: String,
-    json: String,
+    pub(in crate::cli) place: String,
+    pub(in crate::cli) json: String,
 }
 
 /// A definition that is known to be sound.
@@ -65,7 +65,8 @@ pub(super) async fn run(context: &Context, files: &[PathBuf]) -> anyhow::Result<
     Ok(Done::Well)
 }
 
-fn read(files: &[PathBuf], faults: &mut Vec<String>) -> Vec<Given> {
+/// Every definition in these files, with the faults of those that cannot be read.
+pub(in crate::cli) fn read(files: &[PathBuf], faults: &mut Vec<String>) -> Vec<Given> {
     let mut all = Vec::new();
     for path in files {
         let name = path.display();
@@ -102,6 +103,11 @@ impl<'de> Deserialize<'de> for OneOrMany<'de> {
         }
         Ok(Self(vec![whole]))
     }
+}
+
+/// A definition out of a file, whether or not its contracts hold.
+pub(in crate::cli) fn parse(codec: &Codec, given: &Given) -> Result<Box<crate::contract::AgentDefinition>, String> {
+    decode(codec, &key_of(&given.json), &given.json).map_err(|fault| format!("{}: {fault}", given.place))
 }
 
 /// The key it belongs under; empty where name or version cannot be read, which the checks then say.

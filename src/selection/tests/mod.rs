@@ -3,6 +3,7 @@
 mod breakers;
 mod choosing;
 mod definitions;
+mod memory;
 mod preferring;
 mod registry;
 mod scoring;
@@ -77,7 +78,10 @@ struct World {
 impl World {
     /// All topics there, no LLM.
     fn of(definitions: Vec<Definition>) -> Self {
-        let registry = registry_of(definitions);
+        Self::of_registry(registry_of(definitions))
+    }
+
+    fn of_registry(registry: Registry) -> Self {
         let availability = registry.entries().map(|(key, _)| key).collect();
         Self {
             registry,
