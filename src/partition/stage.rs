@@ -114,7 +114,7 @@ impl Partition {
         // Time never runs backwards within a workflow, whatever the wall clock of its new owner says.
         let now = clock.max(draft.workflow.last_at);
         let next_of = match input {
-            Input::Admitted { agent_name, .. } => agent_name.as_deref(),
+            Input::Admitted { topic_name, .. } => topic_name.as_deref(),
             _ => None,
         };
         world.let_through(next_of);

@@ -83,14 +83,14 @@ fn named(scene: &Scene<'_>) -> Option<Settled> {
                 scene.settled(Choosable::Agent(*place), by, None, reason)
             }
             None => {
-                let place = scene.registry.place(agent_name);
+                let place = scene.place(agent_name);
                 let why = place.and_then(|place| scene.why_not(place)).unwrap_or_else(|| "it is not registered".into());
                 let reason = format!("waiting for `{}`, which {whose} names: {why}", shown(agent_name));
                 scene.settled(Choosable::None, by, None, reason)
             }
         });
     }
-    let place = scene.registry.place(scene.choosing.again?)?;
+    let place = scene.place(scene.choosing.again?)?;
     if !scene.standings[place].is_eligible() {
         return None;
     }

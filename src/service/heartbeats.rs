@@ -3,6 +3,7 @@
 use super::{Base, agents};
 use crate::contract::Undecided;
 use crate::kafka::tail::Next;
+use crate::selection::{Version, topic_name};
 use crate::worker::{Clock as _, SharedPresence, Sign, SystemClock};
 use crate::workflow::Timestamp;
 use anyhow::Context;
@@ -43,7 +44,9 @@ pub(super) async fn follow(base: &Base, presence: Arc<SharedPresence>) -> anyhow
                     let at = Timestamp(record.timestamp.unwrap_or(heartbeat.time));
                     let sign = Sign { at, capacity: u32::try_from(heartbeat.capacity).unwrap_or(0) };
                     let received = is_live.then(|| clock.now());
-                    presence.take(&heartbeat.agent_name, &heartbeat.instance, sign, received);
+                    let major = Version::parse(&heartbeat.version).map_or(1, |version| version.major);
+                    let topic_name = topic_name(&heartbeat.agent_name, major);
+                    presence.take(&topic_name, &heartbeat.instance, sign, received);
                     wake();
                 }
                 Ok(Next::End) => is_live = true,

@@ -126,7 +126,7 @@ fn asker(config: &Config, agents: &Arc<SharedRegistry>, metrics: &Arc<Metrics>) 
         allowed: Arc::new(move |task| {
             let may = |agent: &Agent| task.agents.iter().any(|name| same_name(name, agent.name()));
             let registry = allowed.get();
-            let agents = registry.current().iter().filter(|agent| task.agents.is_empty() || may(agent));
+            let agents = registry.newest().filter(|agent| task.agents.is_empty() || may(agent));
             agents.map(|agent| card(agent)).collect()
         }),
         limits: PlanLimits {

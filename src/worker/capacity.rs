@@ -18,7 +18,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let left = self.directory.capacities(self.clock.now()).map(|(agent, capacity)| {
             let share = (capacity as usize * held).div_ceil(all).max(1);
-            let in_flight: usize = self.partitions.values().map(|part| part.in_flight(agent.name())).sum();
+            let in_flight: usize = self.partitions.values().map(|part| part.in_flight(agent.topic_name())).sum();
             (Arc::clone(agent), count(share) - count(in_flight))
         });
         left.collect()
@@ -27,7 +27,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
     /// The same by topic name, and how many wait in line.
     pub(super) fn room(&self) -> FxHashMap<String, Room> {
         let left = self.capacity_left().into_iter().map(|(agent, left)| {
-            let line: usize = self.partitions.values().map(|part| part.line_length(agent.name())).sum();
+            let line: usize = self.partitions.values().map(|part| part.line_length(agent.topic_name())).sum();
             (agent.topic_name().to_owned(), Room { left, in_line: i64::try_from(line).unwrap_or(i64::MAX) })
         });
         left.collect()
@@ -47,18 +47,18 @@ impl<L: Log, R: Runner> Worker<L, R> {
             if !available.has(topic) || available.is_gone(topic) {
                 continue;
             }
-            let agent_name: Arc<str> = agent.name().into();
+            let topic_name: Arc<str> = topic.into();
             let heads = self.partitions.iter().flat_map(|(number, partition)| {
-                let turned = partition.line_length(agent.name()).saturating_sub(left);
+                let turned = partition.line_length(topic).saturating_sub(left);
                 let first = if mutant::is(Mutant::LineTurned) { turned } else { 0 };
-                partition.line(agent.name()).skip(first).take(left).map(move |place| (place, *number))
+                partition.line(topic).skip(first).take(left).map(move |place| (place, *number))
             });
             let mut heads: Vec<_> = heads.collect();
             heads.sort();
             next.extend(heads.into_iter().take(left.min(HOUSEKEEPING)).map(|(place, partition)| Returned {
                 partition,
                 task_id: Arc::clone(&place.task_id),
-                input: Input::Admitted { question: place.question, agent_name: Some(Arc::clone(&agent_name)) },
+                input: Input::Admitted { question: place.question, topic_name: Some(Arc::clone(&topic_name)) },
             }));
         }
         next

@@ -75,7 +75,7 @@ impl Directory {
     pub(super) fn capacities(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<Agent>, u32)> {
         let presence = self.presence.get();
         self.registry.current().iter().filter_map(move |agent| {
-            let told = || Some(presence.capacity(agent.folded_name(), now, self.patience)?.saturating_mul(2));
+            let told = || Some(presence.capacity(agent.topic_name(), now, self.patience)?.saturating_mul(2));
             Some((agent, agent.capacity().or_else(told)?))
         })
     }
@@ -88,7 +88,7 @@ impl Directory {
         self.called = Some(clock.elapsed());
         let (presence, now) = (self.presence.get(), clock.now());
         let gone =
-            self.registry.current().iter().filter(|agent| presence.is_gone(agent.folded_name(), now, self.patience));
+            self.registry.current().iter().filter(|agent| presence.is_gone(agent.topic_name(), now, self.patience));
         self.availability.set_gone(gone.map(|agent| agent.topic_name().to_owned()))
     }
 

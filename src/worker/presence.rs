@@ -1,6 +1,5 @@
 //! Which agents show signs of life. Silence is judged on the broker's time, since agents' clocks are their own.
 
-use crate::selection::fold;
 use crate::workflow::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,7 +20,7 @@ pub struct SharedPresence(RwLock<Arc<Presence>>);
 /// The same at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Presence {
-    /// By the agent's folded name, then by instance.
+    /// By the agent's topic name, then by instance.
     agents: BTreeMap<String, BTreeMap<String, Sign>>,
     /// How far this machine's clock is ahead of the broker's, in milliseconds, as far as the records tell: the least time
     /// that one took to come here.
@@ -38,10 +37,10 @@ impl SharedPresence {
     }
 
     /// Takes a sign of life. `received` is this machine's time, of one that was written just now.
-    pub fn take(&self, agent_name: &str, instance: &str, sign: Sign, received: Option<Timestamp>) {
+    pub fn take(&self, topic_name: &str, instance: &str, sign: Sign, received: Option<Timestamp>) {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let presence = Arc::make_mut(&mut current);
-        let instances = presence.agents.entry(fold(agent_name)).or_default();
+        let instances = presence.agents.entry(topic_name.to_owned()).or_default();
         instances.insert(instance.to_owned(), sign);
         if instances.len() > MAX_INSTANCES
             && let Some(oldest) = instances.iter().min_by_key(|(_, sign)| sign.at).map(|(name, _)| name.clone())
@@ -58,15 +57,15 @@ impl Presence {
     /// Whether the agent has shown signs of life and does so no more. One that never did counts as alive: it is judged by
     /// its reports and deadlines.
     #[must_use]
-    pub fn is_gone(&self, folded_name: &str, now: Timestamp, patience: i64) -> bool {
-        let Some(instances) = self.agents.get(folded_name) else { return false };
+    pub fn is_gone(&self, topic_name: &str, now: Timestamp, patience: i64) -> bool {
+        let Some(instances) = self.agents.get(topic_name) else { return false };
         !instances.values().any(|sign| self.is_fresh(sign, now, patience))
     }
 
     /// What the living instances take at once together; none if one does not say.
     #[must_use]
-    pub fn capacity(&self, folded_name: &str, now: Timestamp, patience: i64) -> Option<u32> {
-        let fresh = self.agents.get(folded_name)?.values().filter(|sign| self.is_fresh(sign, now, patience));
+    pub fn capacity(&self, topic_name: &str, now: Timestamp, patience: i64) -> Option<u32> {
+        let fresh = self.agents.get(topic_name)?.values().filter(|sign| self.is_fresh(sign, now, patience));
         let mut sum = None;
         for sign in fresh {
             if sign.capacity == 0 {
@@ -93,8 +92,8 @@ mod tests {
     #[test]
     fn an_agent_is_gone_when_all_of_its_instances_are_silent_and_never_if_none_ever_spoke() {
         let shared = SharedPresence::default();
-        shared.take("Scorer", "one", sign(1_000, 2), None);
-        shared.take(" scorer", "two", sign(5_000, 3), None);
+        shared.take("scorer", "one", sign(1_000, 2), None);
+        shared.take("scorer", "two", sign(5_000, 3), None);
         let presence = shared.get();
         assert_eq!(presence.capacity("scorer", Timestamp(5_500), 5_000), Some(5));
         assert_eq!(presence.capacity("scorer", Timestamp(9_000), 5_000), Some(3), "one is silent");

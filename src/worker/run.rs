@@ -456,7 +456,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
                 let input = |(task_id, question)| Returned {
                     partition: *number,
                     task_id,
-                    input: Input::Admitted { question, agent_name: None },
+                    input: Input::Admitted { question, topic_name: None },
                 };
                 admitted.extend(waiting.into_iter().map(input));
             }

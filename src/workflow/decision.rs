@@ -50,7 +50,7 @@ pub struct Candidate {
 pub struct Chosen {
     pub agent_name: Arc<str>,
     /// The part of the assignment topic's name after the prefix.
-    pub topic_name: String,
+    pub topic_name: Arc<str>,
     pub version: Arc<str>,
     /// The agent's output contract as written, for the assignment.
     pub output_contract: Option<String>,
@@ -73,7 +73,8 @@ pub struct Settled {
     pub degraded: Option<String>,
     /// Names eligible at that moment, sorted: what a NONE waits to see changed.
     pub eligible: Vec<String>,
-    /// Of a NONE: agents that would do, but have as much to do as they take; the step waits in line for them.
+    /// Of a NONE: topic names of agents that would do, but have as much to do as they take; the step waits in line for
+    /// them.
     pub busy: Vec<String>,
 }
 
@@ -135,7 +136,7 @@ pub struct Choosing<'a> {
     pub objective: &'a str,
     /// What the agent would get.
     pub value: Option<&'a Payload>,
-    /// Whose output the value is, if it is one agent's.
+    /// The topic name of the agent whose output the value is, if it is one agent's.
     pub producer: Option<&'a str>,
     /// What the value is said to be, where no producer says it: a schema or a label.
     pub contract: Option<&'a str>,

@@ -53,4 +53,4 @@ pub use state::{
 pub use task::{Limits, Mode, OnStepFailure, PlannedStep, Task};
 pub use timestamp::Timestamp;
 pub use withdrawn::{Withdrawn, withdrawn};
-pub use world::{AgentTraits, PlanFallback, Rules, World};
+pub use world::{AgentTraits, Labels, PlanFallback, Rules, World};

@@ -109,7 +109,7 @@ impl World {
     }
 
     fn after(mut self, output: &str, agent: &str) -> Self {
-        self.last = Some((output.into(), agent.to_owned()));
+        self.last = Some((output.into(), topic_name(agent, 1)));
         self
     }
 
@@ -139,7 +139,7 @@ impl World {
             task: &self.task,
             objective: &self.task.objective,
             value: self.last.as_ref().map(|(output, _)| output).or(self.task.input.as_ref()),
-            producer: self.last.as_ref().map(|(_, agent)| agent.as_str()),
+            producer: self.last.as_ref().map(|(_, topic)| topic.as_str()),
             contract: self.task.input_contract.as_deref(),
             capability: None,
             may_end: self.last.is_some(),

@@ -134,7 +134,7 @@ fn settle(
     }
     let workflow = facts.workflow();
     let step = workflow.step(step_id);
-    let asks = world.agent(&chosen.agent_name).is_some_and(|agent| agent.require_approval);
+    let asks = world.agent(&chosen.topic_name).is_some_and(|agent| agent.require_approval);
     if asks && !step.is_some_and(Step::is_approved) {
         let agent_name = Some(Arc::clone(&chosen.agent_name));
         let (step_id, reason) = (Arc::clone(step_id), ApprovalReason::Agent);
@@ -145,7 +145,7 @@ fn settle(
     let accept_by = facts.now.plus(rules.accept_timeout);
     let attempt_deadline = accept_by.plus(done_within(workflow, step_id, rules)).min(workflow.deadline);
     // Several steps of one decision share the agents' room.
-    world.assigned(&chosen.agent_name);
+    world.assigned(&chosen.topic_name);
     facts.add(Fact::StepAssigned(Box::new(Assigned {
         step_id: Arc::clone(step_id),
         chosen,
@@ -204,7 +204,7 @@ fn with_choosing<R>(workflow: &Workflow, step_id: &str, with: impl FnOnce(&Choos
         task,
         objective: planned.map_or(&task.objective, |planned| &planned.objective),
         value: value.as_ref(),
-        producer: producer.as_deref().filter(|_| !says_itself),
+        producer: producer.map(|step| &*step.topic_name).filter(|_| !says_itself),
         contract: match planned {
             Some(planned) => planned.input_contract.as_deref().or_else(|| {
                 let takes_the_tasks = planned.depends_on.is_empty() && planned.input.is_none();
