@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context, args: AgentsArgs) -> anyhow::Result<D
             output::listing(format.format, &columns, &rows)?;
             Ok(Done::Well)
         }
-        AgentsCommand::Register { files } => register::run(context, &files).await,
+        AgentsCommand::Register { files, force } => register::run(context, &files, force).await,
         AgentsCommand::Unregister { name } => unregister(context, &name).await,
         AgentsCommand::Exec(args) => Box::pin(exec::run(context, args)).await,
     }

@@ -278,9 +278,17 @@ pub(super) enum AgentsCommand {
     /// Who is registered, what is wrong with a definition, who was heard of last
     List(FormatArgs),
     /// Register definitions: JSON files of one definition or an array of them
+    #[command(after_help = "\
+Nothing is registered unless every definition is sound. Within a major version one may follow another only if its input
+contract takes all that was taken, its output contract allows only what was allowed, and the media types are the same. What
+cannot be shown to be so is refused: give it the next major version, which gets a topic of its own and runs beside the old
+one, or --force.")]
     Register {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Take them although they break what the version before promised
+        #[arg(long)]
+        force: bool,
     },
     /// Take an agent off the table; its work under way goes on
     Unregister {

@@ -77,8 +77,7 @@ impl Standing {
 pub(super) fn standings(registry: &Registry, availability: &Availability, choosing: &Choosing<'_>) -> Vec<Standing> {
     let offered = Offered::new(registry, choosing);
     let agents = registry.current().iter();
-    let mut standings: Vec<Standing> =
-        agents.map(|agent| standing(agent, &offered, availability, choosing)).collect();
+    let mut standings: Vec<Standing> = agents.map(|agent| standing(agent, &offered, availability, choosing)).collect();
     for places in registry.groups().filter(|places| places.len() > 1) {
         one_version(registry, places, &mut standings);
     }

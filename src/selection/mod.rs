@@ -14,12 +14,14 @@ mod choose;
 mod contract;
 mod definition;
 mod eligibility;
+mod json_schema;
 mod names;
 mod output;
 mod policy;
 mod registry;
 mod scoring;
 mod settle;
+mod succession;
 mod text;
 mod version;
 
@@ -28,11 +30,13 @@ pub(crate) use agent::is_json;
 pub use choose::{choose, eligible};
 pub use contract::{CompiledSchema, Contract, Resolved};
 pub use definition::{Definition, Example, Terms, bounds};
+pub use json_schema::{sound as sound_schema, unread};
 pub use names::{MAX_NAME, fold, same_name, topic_name};
 pub use output::{Breach, Schemas, output_fault};
 pub use policy::{LlmUse, Policy};
 pub use registry::{Availability, Fault, Registry, Room};
 pub use settle::settle;
+pub use succession::Predecessors;
 pub use version::Version;
 
 #[cfg(test)]

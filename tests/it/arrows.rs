@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sources", &["config", "contract", "kafka", "selection", "telemetry"]),
     ("dispatch", &["agent", "config", "contract", "kafka", "selection", "telemetry"]),
     ("http", &["dispatch", "telemetry"]),
-    ("embedded", &["config"]),
+    ("embedded", &["config", "selection"]),
     ("config", &[]),
     ("demo", &["agent", "contract", "selection", "workflow"]),
     ("telemetry", &[]),

@@ -5,9 +5,9 @@ mod engine;
 
 use super::*;
 use crate::workflow::{
-    AgentTraits, Answer, AssignmentId, Choice, Choosing, Chosen, CommandKind, ErrorClass, Event, Fact, Input, Labels, Payload,
-    Phase, Position, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said, Settled, SettledBy,
-    Submission, Task, Timer, TimerKind, Timestamp, Verdict, Workflow, World, evolve,
+    AgentTraits, Answer, AssignmentId, Choice, Choosing, Chosen, CommandKind, ErrorClass, Event, Fact, Input, Labels,
+    Payload, Phase, Position, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said, Settled,
+    SettledBy, Submission, Task, Timer, TimerKind, Timestamp, Verdict, Workflow, World, evolve,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

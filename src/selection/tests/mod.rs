@@ -5,6 +5,7 @@ mod definitions;
 mod registry;
 mod scoring;
 mod settling;
+mod succession;
 
 use super::*;
 use crate::workflow::{Answer, Choice, Choosing, Payload, Said, Settled, Task, Verdict};

@@ -29,7 +29,8 @@ fn an_agent_is_found_in_all_its_versions_the_newest_first() {
 
 /// A reader in two majors, each with its input contract.
 fn two_majors(first: &str, second: &str) -> World {
-    let reader = |text: &str, contract| Definition { version: text.to_owned(), ..agent("Reader", Some(contract), None) };
+    let reader =
+        |text: &str, contract| Definition { version: text.to_owned(), ..agent("Reader", Some(contract), None) };
     World::of(vec![reader("1.4.0", first), reader("2.0.0", second)])
 }
 
