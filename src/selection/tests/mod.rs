@@ -2,6 +2,7 @@
 
 mod choosing;
 mod definitions;
+mod lint;
 mod registry;
 mod scoring;
 mod settling;

@@ -135,3 +135,25 @@ fn a_rebuilt_registry_scores_like_one_built_at_once() {
     piecewise.registry = registry.remove("d");
     assert_eq!(piecewise.settled(), at_once.settled());
 }
+
+#[test]
+fn agents_are_found_by_capability_contract_and_labels_together() {
+    let labelled = |mut definition: Definition, team: &str| {
+        definition.labels.insert("team".to_owned(), team.to_owned());
+        definition
+    };
+    let mut reader = labelled(able("Reader", &["read letters"]), "post");
+    reader.output.contract = Some("facts".to_owned());
+    let registry = registry_of(vec![reader, labelled(able("Clerk", &["Read Letters"]), "desk"), Definition::new("x")]);
+    let find = |capability: Option<&str>, contract: Option<&str>, team: Option<&str>| -> Vec<String> {
+        let labels = team.map(|team| ("team".to_owned(), team.to_owned())).into_iter().collect();
+        let wanted =
+            Wanted { capability: capability.map(str::to_owned), contract: contract.map(str::to_owned), labels };
+        registry.find(&wanted).map(|agent| agent.name().to_owned()).collect()
+    };
+    assert_eq!(find(None, None, None), ["Clerk", "Reader", "x"]);
+    assert_eq!(find(Some("read LETTERS"), None, None), ["Clerk", "Reader"]);
+    assert_eq!(find(Some("read letters"), Some("Facts"), Some("post")), ["Reader"]);
+    assert_eq!(find(None, Some("fact"), None), [""; 0]);
+    assert_eq!(find(None, None, Some("Post")), [""; 0]);
+}
