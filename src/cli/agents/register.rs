@@ -1,30 +1,21 @@
 //! `baton agents register`: every definition is checked before any is sent.
 
+use super::files;
 use super::table::Table;
 use crate::agent::definition::compile;
 use crate::cli::Done;
 use crate::cli::context::{Context, WrongUse};
 use crate::cli::output;
 use crate::contract::{
-    CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TYPE, CONTENT_TYPE, Codec, ContractNames, Definition, FORCED, RawRecord,
-    RecordKind, TopicSpec, assignment_topic,
+    CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TYPE, CONTENT_TYPE, ContractNames, FORCED, RecordKind, TopicSpec,
+    assignment_topic,
 };
 use crate::kafka::admin::{self, Admin};
 use crate::kafka::produce::{Outgoing, PlainProducer};
-use crate::selection::{Agent, Version, same_name, topic_name};
+use crate::selection::{Agent, same_name};
 use anyhow::Context as _;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-
-/// One definition as a file has it.
-struct Given {
-    /// The file, and which one in it.
-    place: String,
-    json: String,
-}
 
 /// A definition that is known to be sound.
 struct Sound {
@@ -44,10 +35,8 @@ pub(super) async fn run(context: &Context, files: &[PathBuf], force: bool) -> an
     let (mut sound, mut faults): (Vec<Sound>, Vec<String>) = (Vec::new(), Vec::new());
     let registry = context.registry()?;
     let names = ContractNames::new();
-    let codec = Codec::new(&context.config.kafka.prefix, [], Arc::default());
-    for given in read(files, &mut faults) {
-        let key = key_of(&given.json);
-        let definition = match decode(&codec, &key, &given.json) {
+    for given in files::read(files, &mut faults) {
+        let definition = match given.definition {
             Ok(definition) => definition,
             Err(fault) => {
                 faults.push(format!("{}: {fault}", given.place));
@@ -55,7 +44,7 @@ pub(super) async fn run(context: &Context, files: &[PathBuf], force: bool) -> an
             }
         };
         let agent_name = definition.agent_name.trim().to_owned();
-        let checked = compile(&key, &definition, &names, &registry).await;
+        let checked = compile(&given.key, &definition, &names, &registry).await;
         match checked.with_context(|| format!("{}: its contracts cannot be looked up", given.place))? {
             Ok(agent) => sound.push(Sound { place: given.place, json: given.json, agent }),
             Err(found) => faults.extend(found.iter().map(|fault| format!("{} ({agent_name}): {fault}", given.place))),
@@ -73,82 +62,6 @@ pub(super) async fn run(context: &Context, files: &[PathBuf], force: bool) -> an
     }
     send(context, &sound, force).await?;
     Ok(Done::Well)
-}
-
-fn read(files: &[PathBuf], faults: &mut Vec<String>) -> Vec<Given> {
-    let mut all = Vec::new();
-    for path in files {
-        let name = path.display();
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) => {
-                faults.push(format!("{name}: cannot be read ({error}); give a JSON file"));
-                continue;
-            }
-        };
-        match serde_json::from_str::<OneOrMany<'_>>(text.trim_start_matches('\u{feff}')) {
-            Ok(OneOrMany(many)) if many.len() == 1 => {
-                all.extend(many.iter().map(|json| Given { place: name.to_string(), json: json.get().to_owned() }));
-            }
-            Ok(OneOrMany(many)) => all.extend(
-                many.iter()
-                    .enumerate()
-                    .map(|(i, json)| Given { place: format!("{name}[{i}]"), json: json.get().to_owned() }),
-            ),
-            Err(error) => faults.push(format!("{name}: {error}; give one definition, or an array of them")),
-        }
-    }
-    all
-}
-
-/// An object, or an array of anything: what is wrong with an item is said by the contract.
-struct OneOrMany<'a>(Vec<&'a RawValue>);
-
-impl<'de> Deserialize<'de> for OneOrMany<'de> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let whole: &RawValue = Deserialize::deserialize(deserializer)?;
-        if whole.get().starts_with('[') {
-            return serde_json::from_str(whole.get()).map(Self).map_err(serde::de::Error::custom);
-        }
-        Ok(Self(vec![whole]))
-    }
-}
-
-/// The key it belongs under; empty where name or version cannot be read, which the checks then say.
-fn key_of(json: &str) -> String {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Named {
-        agent_name: String,
-        #[serde(default = "first")]
-        version: String,
-    }
-    fn first() -> String {
-        "1.0.0".to_owned()
-    }
-    let named = serde_json::from_str::<Named>(json).ok();
-    let key = |named: Named| Some(topic_name(&named.agent_name, Version::parse(&named.version)?.major));
-    named.and_then(key).unwrap_or_default()
-}
-
-fn decode(codec: &Codec, key: &str, json: &str) -> Result<Box<crate::contract::AgentDefinition>, String> {
-    let raw = RawRecord {
-        topic: "agents",
-        partition: 0,
-        offset: 0,
-        timestamp_ms: 0,
-        key: Some(key.as_bytes()),
-        value: Some(json.as_bytes()),
-        arrived: None,
-    };
-    match codec.decode_definition(&raw) {
-        Ok(record) => match record.definition {
-            Definition::Registered(definition) => Ok(definition),
-            Definition::Faulty { fault, .. } => Err(fault.detail),
-            Definition::Unregistered => Err("is null; give a definition".to_owned()),
-        },
-        Err(id) => Err(format!("needs the schema {id}; give JSON")),
-    }
 }
 
 /// Two names with one topic would take each other's place.
@@ -214,21 +127,7 @@ async fn send(context: &Context, sound: &[Sound], force: bool) -> anyhow::Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::selection::Resolved;
-
-    #[test]
-    fn a_file_holds_one_definition_or_an_array_of_them() {
-        let many = |text: &str| serde_json::from_str::<OneOrMany<'_>>(text).map(|many| many.0.len()).ok();
-        assert_eq!(many("{\"agentName\":\"a\"}"), Some(1));
-        assert_eq!(many("[{}, {}]"), Some(2));
-        assert_eq!(many("[{}"), None);
-    }
-
-    #[test]
-    fn the_key_is_the_topic_name_of_name_and_version() {
-        assert_eq!(key_of("{\"agentName\":\"Lead Scorer\",\"version\":\"2.1.0\"}"), "lead-scorer.v2");
-        assert_eq!(key_of("{\"agentName\":\"a\",\"version\":\"new\"}"), "");
-    }
+    use crate::selection::{Resolved, topic_name};
 
     fn sound(place: &str, name: &str, version: &str, takes: &str) -> Sound {
         let mut definition = crate::selection::Definition::new(name);

@@ -5,7 +5,7 @@ use crate::cli::context::Context;
 use crate::cli::records::{Records, raw};
 use crate::contract::{AgentDefinition, AgentHeartbeat, Codec, ContractNames, Definition, FORCED, Undecided};
 use crate::kafka::tail::Start;
-use crate::selection::{Agent, Predecessors, Version, topic_name};
+use crate::selection::{Agent, Fault, Predecessors, Registry, Version, topic_name};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,6 +31,19 @@ pub(in crate::cli) struct Table {
 }
 
 impl Table {
+    /// The same as workers see it.
+    pub(in crate::cli) fn registry(&self) -> Registry {
+        let entries = self.entries.iter().map(|entry| {
+            let seen = entry.agent.clone().ok_or_else(|| Fault {
+                agent_name: entry.agent_name.clone().unwrap_or_else(|| entry.key.clone()),
+                version: entry.definition.as_ref().map(|it| it.version.clone()).unwrap_or_default(),
+                faults: entry.faults.clone(),
+            });
+            (entry.key.clone(), seen)
+        });
+        Registry::new(entries.collect())
+    }
+
     /// Everything registered, by key.
     pub(in crate::cli) async fn read(context: &Context) -> anyhow::Result<Self> {
         let records = Records::new(context)?;
