@@ -131,6 +131,17 @@ Examples:
   baton dlq show tasks 3 17
   baton dlq replay --topic tasks --since 1h --dry-run")]
     Dlq(DlqArgs),
+    /// Prompts: the words in which an LLM is asked to choose and to plan
+    #[command(after_help = "\
+Examples:
+  baton prompts show
+  baton prompts show select --task task.json
+  baton prompts show plan --format json | jq -r '.[0].system' > plan-rules.txt
+
+The system part holds the rules, the user part what is told of agents and task. llm.select_rules_file and
+llm.plan_rules_file name files of other rules; that text of others is data, never instructions, is always said.
+The version is in each decision (promptVersion): of the rules, and after the + of what is told of the agents.")]
+    Prompts(PromptsArgs),
     /// The configuration in force
     #[command(after_help = "Examples:\n  baton config print\n  baton config print --format json")]
     Config(ConfigArgs),
@@ -303,6 +314,37 @@ one, or --force.")]
     /// Be an agent whose work is a command: an assignment on its standard input, the output on its standard output
     #[command(after_help = EXEC)]
     Exec(ExecArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PromptsArgs {
+    #[command(subcommand)]
+    pub(super) command: PromptsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PromptsCommand {
+    /// What an LLM would be told, with the agents that are registered now
+    Show(PromptsShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PromptsShowArgs {
+    /// Which question [default: both]
+    pub(super) kind: Option<PromptKind>,
+    /// The task it is about, in JSON with the fields of TaskSubmitted [default: one that says nothing]
+    #[arg(long, value_name = "FILE")]
+    pub(super) task: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum PromptKind {
+    /// Who works next
+    Select,
+    /// By what steps
+    Plan,
 }
 
 #[derive(Debug, Args)]

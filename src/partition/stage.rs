@@ -191,7 +191,8 @@ fn tell_plan(
     at: Timestamp,
 ) {
     let task = TaskRef { task_id: Arc::clone(&arrival.task_id), accepted, traceparent: None };
-    let fact = Fact::PlanRejected(Box::new(PlanRejection { question: 0, faults, attempts: Vec::new() }));
+    let rejection = PlanRejection { question: 0, faults, attempts: Vec::new(), prompt_version: None };
+    let fact = Fact::PlanRejected(Box::new(rejection));
     let facts = FactsOut { task, first_sequence: 1, is_known: true, events: vec![Event { at, fact }] };
     staged.outputs.push(Planned { origin, item: Output::Facts(facts) });
 }

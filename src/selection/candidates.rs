@@ -3,15 +3,13 @@
 use super::eligibility::{Standing, says_something, standings};
 use super::registry::{Availability, Registry};
 use super::scoring::{Fit, rounded};
-use super::text::beginning;
+use super::text::{SCORED, beginning};
 use crate::workflow::{Candidate, Choice, Choosing, Settled, SettledBy};
 use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// Candidates a decision keeps at most.
 const MAX_CANDIDATES: usize = 20;
-/// Characters of the objective, and of the last output, that are scored at most.
-const SCORED: usize = 2_000;
 /// Agents whose exclusion a reason spells out; the candidates say it of more.
 const SPELLED_OUT: usize = 3;
 

@@ -1,7 +1,8 @@
 use super::agent::Agent;
 use super::contract::Contract;
 use super::names::fold;
-use super::scoring::Index;
+use super::scoring::{Index, rounded};
+use super::text::{SCORED, beginning};
 use crate::workflow::Labels;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::RefCell;
@@ -83,6 +84,15 @@ impl Registry {
     #[must_use]
     pub fn versions(&self, name: &str) -> &[Arc<Agent>] {
         &self.0.current[self.places(name)]
+    }
+
+    /// The newest version of each name, those first whose texts fit this one best, equals by name.
+    #[must_use]
+    pub fn by_fit(&self, text: &str) -> Vec<&Arc<Agent>> {
+        let fits = self.0.index.fits([beginning(text, SCORED), ""]);
+        let mut places: Vec<usize> = self.groups().map(|places| places.start).collect();
+        places.sort_by(|a, b| rounded(fits[*b].score).total_cmp(&rounded(fits[*a].score)));
+        places.into_iter().map(|place| &self.0.current[place]).collect()
     }
 
     /// The newest version of each name, by name.

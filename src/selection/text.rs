@@ -20,6 +20,9 @@ pub(super) const STOP_WORDS: [&str; 87] = [
 /// Best of 0, 0.1, 0.2 and 0.4 on an intent data set.
 pub(super) const STOP_WEIGHT: f32 = 0.4;
 
+/// Characters of an objective, and of a last output, that are scored at most.
+pub(super) const SCORED: usize = 2_000;
+
 /// What kind of term a key stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

@@ -126,6 +126,7 @@ pub struct Attempt {
 pub struct PlanAnswer {
     pub plan: Result<Vec<PlannedStep>, String>,
     pub attempts: Vec<Attempt>,
+    pub prompt_version: Option<String>,
 }
 
 /// Everything a choice may depend on, but the registry.

@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("demo", &["agent", "contract", "selection", "workflow"]),
     ("telemetry", &[]),
-    ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection", "embedded", "http"]),
+    ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection", "embedded", "http", "workflow"]),
 ];
 const ROOT: &str = "service";
 

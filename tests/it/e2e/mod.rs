@@ -12,6 +12,7 @@ mod llm;
 mod real_llm;
 mod replay;
 mod routes;
+mod versions;
 mod withdrawals;
 
 use super::support::agents::definition;
