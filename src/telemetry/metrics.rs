@@ -106,6 +106,10 @@ pub struct Metrics {
     pub agents_eligible: Gauge,
     /// Agents whose definition has a fault.
     pub agents_faulty: Gauge,
+    /// Reports that counted without numbers that cannot be.
+    pub reports_corrected: Counter,
+    /// Signs of life of agents that are not registered.
+    pub heartbeats_unknown: Counter,
 }
 
 /// What became of the records of one topic.
@@ -183,6 +187,8 @@ impl Metrics {
             agents_registered: Gauge::default(),
             agents_eligible: Gauge::default(),
             agents_faulty: Gauge::default(),
+            reports_corrected: Counter::default(),
+            heartbeats_unknown: Counter::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -227,6 +233,10 @@ impl Metrics {
         registry.register("agents_registered", "Agents in the table", m.agents_registered.clone());
         registry.register("agents_eligible", "Agents that may be chosen", m.agents_eligible.clone());
         registry.register("agents_faulty", "Agents whose definition has a fault", m.agents_faulty.clone());
+        let corrected = "Reports that counted without their numbers, which cannot be";
+        registry.register("reports_corrected", corrected, m.reports_corrected.clone());
+        let unknown = "Signs of life of agents that are not registered";
+        registry.register("heartbeats_unknown", unknown, m.heartbeats_unknown.clone());
         Self { registry, ..metrics }
     }
 

@@ -157,3 +157,12 @@ fn agents_are_found_by_capability_contract_and_labels_together() {
     assert_eq!(find(None, Some("fact"), None), [""; 0]);
     assert_eq!(find(None, None, Some("Post")), [""; 0]);
 }
+
+#[test]
+fn agents_come_by_how_well_they_fit_a_text_and_equals_by_name() {
+    let mut definitions: Vec<Definition> = (0..70).map(|n| able(&format!("Clerk {n:02}"), &["file forms"])).collect();
+    definitions.push(able("Zoologist", &["count penguins"]));
+    let registry = registry_of(definitions);
+    let names: Vec<&str> = registry.by_fit("How many penguins are there?").iter().map(|agent| agent.name()).collect();
+    assert_eq!((names.len(), &names[..3]), (71, &["Zoologist", "Clerk 00", "Clerk 01"][..]));
+}

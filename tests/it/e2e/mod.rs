@@ -9,6 +9,7 @@ mod commands;
 mod config_cli;
 mod engine;
 mod llm;
+mod prompts;
 mod real_llm;
 mod replay;
 mod routes;
