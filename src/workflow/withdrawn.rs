@@ -61,7 +61,7 @@ pub fn withdrawn(before: &Workflow, events: &[Event]) -> Vec<Withdrawn> {
                 }
             }
             Fact::PlanAccepted(acceptance) => {
-                let kept = |id: &str| acceptance.plan.iter().any(|step| step.step_id == id);
+                let kept = |id: &str| acceptance.plan.place(id).is_some();
                 let (stay, gone) = open.drain(..).partition(|(id, ..)| kept(id));
                 open = stay;
                 let gone: Vec<_> = gone;

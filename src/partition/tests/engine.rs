@@ -12,7 +12,7 @@ fn diamond() -> Task {
         ..PlannedStep::default()
     };
     Task {
-        plan: Some([step("a", &[]), step("b", &["a"]), step("c", &["a"]), step("d", &["b", "c"])].into()),
+        plan: Some(vec![step("a", &[]), step("b", &["a"]), step("c", &["a"]), step("d", &["b", "c"])].into()),
         ..plain()
     }
 }
