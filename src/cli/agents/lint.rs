@@ -131,3 +131,56 @@ async fn connect(endpoint: &str) -> Result<(), String> {
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::FormatArgs;
+    use std::path::PathBuf;
+
+    fn args(files: Vec<PathBuf>) -> LintArgs {
+        LintArgs { files, offline: false, strict: false, format: FormatArgs { format: Format::Json } }
+    }
+
+    #[tokio::test]
+    async fn definitions_in_files_are_judged_together_and_endpoints_only_connected_to() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = format!("http://{}/run", listener.local_addr().unwrap());
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let nowhere = format!("http://{}/run", gone.local_addr().unwrap());
+        drop(gone);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agents.json");
+        let definitions = json!([
+            {"agentName": "There", "description": "reads letters", "endpoint": there},
+            {"agentName": "Nowhere", "description": "counts words", "endpoint": nowhere},
+            {"agentName": "nowhere", "description": "does it again"},
+            {"agentName": "Bad", "description": "x", "version": "one", "maxConcurrency": 0},
+            {"agentName": "Odd", "descripton": "x"},
+        ]);
+        std::fs::write(&file, definitions.to_string()).unwrap();
+        let registry = of_files(&args(vec![file])).unwrap();
+        let faults = |findings: Vec<Finding>| -> Vec<String> {
+            let all = findings.into_iter().filter(|finding| finding.severity == Severity::Fault);
+            all.map(|finding| format!("{} {} {}", finding.agent_name, finding.rule, finding.field)).collect()
+        };
+        let told = faults(lint(&registry, true).await);
+        assert_eq!(told[0], "Nowhere endpoint endpoint", "{told:?}");
+        let offline = faults(lint(&registry, false).await);
+        assert_eq!(told[1..], offline);
+        for part in ["Bad definition version", "Bad definition maxConcurrency", "nowhere definition agentName"] {
+            assert!(offline.iter().any(|fault| fault == part), "{part}: {offline:?}");
+        }
+        assert!(offline.iter().any(|fault| fault.contains("agents.json[4] definition")), "{offline:?}");
+        listener.set_nonblocking(true).unwrap();
+        let (mut caller, _) = listener.accept().unwrap();
+        let mut sent = String::new();
+        std::io::Read::read_to_string(&mut caller, &mut sent).unwrap();
+        assert_eq!(sent, "", "an agent takes a request for an assignment");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_wrong_use() {
+        assert!(of_files(&args(vec![PathBuf::from("/none.json")])).is_err());
+    }
+}

@@ -4,49 +4,30 @@
 //! Words are looked for, not meaning: an attack in other words passes, and it is no more than one guard of several.
 
 use super::Findings;
+use serde_json::Value;
 
-/// Words that stand near each other in orders to a model: one of the first, then one of the second within [`NEAR`] words.
-const ORDERS: [(&[&str], &[&str]); 4] = [
-    (
+/// Words of an order to a model, one of each list after the other, each within [`NEAR`] words of the one before.
+const ORDERS: [&[&[&str]]; 4] = [
+    &[
         &["ignore", "disregard", "forget", "override", "bypass", "overrule"],
-        &["instruction", "instructions", "prompt", "prompts", "rules", "guidelines", "directions", "agents", "above"],
-    ),
-    (&["always", "must", "only"], &["choose", "pick", "select", "prefer", "chosen", "picked", "selected", "preferred"]),
-    (&["never", "not", "don't"], &["choose", "pick", "select", "chosen", "picked", "selected"]),
-    (&["choose", "pick", "select", "prefer"], &["me", "us", "this agent", "yourself"]),
+        &["instruction", "instructions", "prompt", "prompts", "guidelines", "directions", "agents", "above"],
+    ],
+    &[&["always"], CHOOSE],
+    &[&["must", "only", "never", "don't", "please"], CHOOSE, &["me", "us", "this", "agent", "agents", "yourself"]],
+    &[CHOOSE, &["me", "us", "yourself"]],
 ];
-const NEAR: usize = 6;
+const CHOOSE: &[&str] = &["choose", "pick", "select", "prefer"];
+const NEAR: usize = 5;
 
 /// Phrases that only a prompt has.
-const PHRASES: [&str; 8] = [
-    "you are now",
-    "new instructions",
-    "system prompt",
-    "valid answers",
-    "as an ai",
-    "answer with json",
-    "respond with json",
-    "jailbreak",
-];
+const PHRASES: [&str; 5] = ["you are now", "new instructions", "system prompt", "valid answers for", "jailbreak"];
 
 /// Marks by which chats and prompts tell who speaks, or where data ends.
-const MARKS: [&str; 12] = [
-    "<<<",
-    ">>>",
-    "```",
-    "<|",
-    "|>",
-    "[inst]",
-    "[/inst]",
-    "<system>",
-    "</system>",
-    "<<sys>>",
-    "### instruction",
-    "\"confidence\"",
-];
+const MARKS: [&str; 9] =
+    ["<<<", ">>>", "<|", "[inst]", "[/inst]", "<system>", "</system>", "<<sys>>", "### instruction"];
 
 /// Who speaks, at the beginning of a line.
-const ROLES: [&str; 5] = ["system:", "assistant:", "user:", "human:", "developer:"];
+const ROLES: [&str; 3] = ["system:", "assistant:", "developer:"];
 
 pub(super) fn look(found: &mut Findings<'_>) {
     let definition = found.agent.definition().clone();
@@ -60,16 +41,41 @@ pub(super) fn look(found: &mut Findings<'_>) {
         texts.push((format!("examples[{at}].text"), &example.text));
         texts.extend(example.capability.as_deref().map(|text| (format!("examples[{at}].capability"), text)));
     }
-    for (field, contract) in
-        [("input.contract", &definition.input.contract), ("output.contract", &definition.output.contract)]
-    {
-        texts.extend(contract.as_deref().map(|text| (field.to_owned(), text)));
-    }
+    let sides = [("input.contract", &definition.input.contract), ("output.contract", &definition.output.contract)];
+    let said: Vec<(&str, String)> =
+        sides.into_iter().filter_map(|(field, contract)| Some((field, told(contract.as_deref()?)))).collect();
+    texts.extend(said.iter().map(|(field, text)| ((*field).to_owned(), text.as_str())));
     for (field, text) in texts {
         if let Some(what) = instruction(text) {
             let message = format!("{what}: say what the agent does, not what a model is to do");
             found.fault("instructions", field, message);
         }
+    }
+}
+
+/// What a contract tells people: its name, or what its schema says in words. A schema's own words are no text.
+fn told(contract: &str) -> String {
+    fn gather(value: &Value, texts: &mut Vec<String>) {
+        match value {
+            Value::Object(object) => {
+                for (key, value) in object {
+                    match (key.as_str(), value) {
+                        ("title" | "description" | "$comment", Value::String(text)) => texts.push(text.clone()),
+                        _ => gather(value, texts),
+                    }
+                }
+            }
+            Value::Array(values) => values.iter().for_each(|value| gather(value, texts)),
+            _ => {}
+        }
+    }
+    match serde_json::from_str::<Value>(contract) {
+        Ok(schema @ Value::Object(_)) => {
+            let mut texts = Vec::new();
+            gather(&schema, &mut texts);
+            texts.join("\n")
+        }
+        _ => contract.to_owned(),
     }
 }
 
@@ -93,16 +99,21 @@ pub(super) fn instruction(text: &str) -> Option<String> {
     if let Some(phrase) = PHRASES.iter().find(|phrase| spaced.contains(&format!(" {phrase} "))) {
         return Some(format!("says `{phrase}`, as prompts do"));
     }
-    ORDERS.iter().find_map(|(first, second)| near(&words, first, second))
+    ORDERS.iter().find_map(|order| {
+        let starts = (0..words.len()).filter(|at| order[0].contains(&words[*at]));
+        starts.filter_map(|at| obeys(&words[at..], order)).next()
+    })
 }
 
-fn near(words: &[&str], first: &[&str], second: &[&str]) -> Option<String> {
-    let starts = words.iter().enumerate().filter(|(_, word)| first.contains(word));
-    starts.map(|(at, _)| words[at..].iter().take(NEAR + 1).copied().collect::<Vec<_>>()).find_map(|window| {
-        let rest = format!(" {} ", window[1..].join(" "));
-        let met = second.iter().find(|wanted| rest.contains(&format!(" {wanted} ")))?;
-        Some(format!("says `{} … {met}`, which orders about", window[0]))
-    })
+/// The words of an order that begins with the first of `words`, in words.
+fn obeys(words: &[&str], order: &[&[&str]]) -> Option<String> {
+    let (mut at, mut met) = (0, vec![words[0]]);
+    for wanted in &order[1..] {
+        let next = (at + 1..words.len().min(at + 1 + NEAR)).find(|next| wanted.contains(&words[*next]))?;
+        met.push(words[next]);
+        at = next;
+    }
+    Some(format!("says `{}`, which orders about", met.join(" … ")))
 }
 
 /// Neither seen nor white space: controls but tabs and line ends, zero widths, and what turns the direction of writing.
