@@ -1,7 +1,7 @@
 use super::{INPUTS, Staged};
 use crate::workflow::{
-    ChoiceState, ContentHash, Effect, OpenChoice, Outcome, Phase, Position, Steps, Timestamp, Workflow, World,
-    outstanding,
+    ChoiceState, Choosing, ContentHash, Effect, OpenChoice, Outcome, Phase, Position, Steps, Timestamp, Workflow,
+    World, outstanding,
 };
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -211,9 +211,9 @@ impl Partition {
         let admissible = |id: &Arc<str>| {
             let Some(Kept::Workflow(workflow)) = self.tasks.get(id) else { return Vec::new() };
             let others = |choice: &&OpenChoice| match &choice.state {
-                ChoiceState::Refused { eligible, .. } => {
-                    crate::workflow::waiting(workflow, choice, |choosing| *world.eligible(choosing) != **eligible)
-                        .unwrap_or(false)
+                ChoiceState::Refused { eligible, busy } => {
+                    let news = |choosing: &Choosing<'_>| crate::workflow::is_news(choosing, eligible, busy, world);
+                    crate::workflow::waiting(workflow, choice, news).unwrap_or(false)
                 }
                 ChoiceState::Asked { .. } => false,
             };

@@ -29,6 +29,10 @@ impl World for View<'_> {
         selection::eligible(self.registry, &self.availability, choosing)
     }
 
+    fn busy(&self, choosing: &Choosing<'_>) -> Vec<String> {
+        selection::busy(self.registry, &self.availability, choosing)
+    }
+
     fn assigned(&self, topic_name: &str) {
         self.availability.take_room(topic_name);
     }

@@ -160,7 +160,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Those that would do if they had room: of several that contracts point to only they.
-    fn busy_topics(&self) -> Vec<String> {
+    pub(super) fn busy_topics(&self) -> Vec<String> {
         let matching = self.matching();
         let would_do = |place: &usize| matching.is_empty() || matching.contains(place);
         let topic = |place: usize| self.registry.current()[place].topic_name().to_owned();

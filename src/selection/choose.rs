@@ -26,6 +26,12 @@ pub fn eligible(registry: &Registry, availability: &Availability, choosing: &Cho
     Scene::new(registry, availability, choosing).eligible_names()
 }
 
+/// Topic names of those that could be chosen if they had room, in the order of names.
+#[must_use]
+pub fn busy(registry: &Registry, availability: &Availability, choosing: &Choosing<'_>) -> Vec<String> {
+    Scene::new(registry, availability, choosing).busy_topics()
+}
+
 /// What a route does where no LLM is to be asked.
 pub(super) fn without_llm(scene: &Scene<'_>, policy: &Policy) -> Settled {
     match course(scene, false, false) {

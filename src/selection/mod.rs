@@ -29,7 +29,7 @@ mod version;
 
 pub use agent::Agent;
 pub(crate) use agent::is_json;
-pub use choose::{choose, eligible};
+pub use choose::{busy, choose, eligible};
 pub use contract::{CompiledSchema, Contract, Resolved};
 pub use definition::{Definition, Example, Terms, bounds};
 pub use find::Wanted;

@@ -70,13 +70,14 @@ impl Directory {
         }
     }
 
-    /// How many assignments each agent of limited capacity may have: what its definition says; else what its instances say they work on at
-    /// once, and as much again, so that none of them waits for its next one.
+    /// How many assignments each agent of limited capacity may have: what its definition says; else what its instances say
+    /// they work on at once, and as much again, so that none of them waits for its next one. None while all of them leave.
     pub(super) fn capacities(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<Agent>, u32)> {
         let presence = self.presence.get();
         self.registry.current().iter().filter_map(move |agent| {
-            let told = || Some(presence.capacity(agent.topic_name(), now, self.patience)?.saturating_mul(2));
-            Some((agent, agent.capacity().or_else(told)?))
+            let told = presence.capacity(agent.topic_name(), now, self.patience).map(|told| told.saturating_mul(2));
+            let leaves = told.filter(|told| *told == 0);
+            Some((agent, leaves.or_else(|| agent.capacity()).or(told)?))
         })
     }
 
@@ -130,5 +131,44 @@ impl Directory {
         self.availability.set_topics([]);
         self.complete = false;
         self.looked = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::selection::{Definition, Resolved, topic_name};
+    use crate::worker::Sign;
+
+    #[test]
+    fn an_agent_takes_what_its_definition_says_else_twice_what_its_instances_say_and_nothing_while_they_leave() {
+        let agent = |(name, most): (&str, Option<i32>)| {
+            let mut definition = Definition::new(name);
+            definition.description = "does what is asked".to_owned();
+            definition.max_concurrency = most;
+            let key = topic_name(name, 1);
+            let compiled = Agent::compile(&key, definition, Resolved::Any, Resolved::Any).expect("a sound definition");
+            (key, Ok(Arc::new(compiled)))
+        };
+        let shared = Arc::<SharedRegistry>::default();
+        shared.set(Registry::new([("Bound", Some(3)), ("Free", None), ("Mute", None)].map(agent).into()));
+        let presence = Arc::<SharedPresence>::default();
+        let directory = Directory::new(shared, Arc::clone(&presence), 90_000);
+        let capacities = || -> Vec<(&str, u32)> {
+            directory.capacities(Timestamp(10)).map(|(agent, capacity)| (agent.name(), capacity)).collect()
+        };
+        let say = |name: &str, capacity| {
+            presence.take(&topic_name(name, 1), "one", Sign { at: Timestamp(1), capacity }, None)
+        };
+        assert_eq!(capacities(), [("Bound", 3)]);
+        for name in ["Bound", "Free"] {
+            say(name, 5);
+        }
+        say("Mute", 0);
+        assert_eq!(capacities(), [("Bound", 3), ("Free", 10)]);
+        for name in ["Bound", "Free"] {
+            say(name, 0);
+        }
+        assert_eq!(capacities(), [("Bound", 0), ("Free", 0)]);
     }
 }

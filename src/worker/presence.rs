@@ -9,8 +9,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub struct Sign {
     /// The broker's time.
     pub at: Timestamp,
-    /// Assignments it takes at once; 0 = not said.
+    /// Assignments it takes at once; 0 = not said, or that it takes no more, of one that said another number before.
     pub capacity: u32,
+}
+
+/// The same, read beside what the instance said before.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    at: Timestamp,
+    /// None if it never said.
+    capacity: Option<u32>,
 }
 
 /// The last sign of life of every instance, as the reader of heartbeats keeps it; read by every worker of the process.
@@ -21,7 +29,7 @@ pub struct SharedPresence(RwLock<Arc<Presence>>);
 #[derive(Clone, Debug, Default)]
 pub struct Presence {
     /// By the agent's topic name, then by instance.
-    agents: BTreeMap<String, BTreeMap<String, Sign>>,
+    agents: BTreeMap<String, BTreeMap<String, Heard>>,
     /// How far this machine's clock is ahead of the broker's, in milliseconds, as far as the records tell: the least time
     /// that one took to come here.
     ahead: Option<i64>,
@@ -41,9 +49,11 @@ impl SharedPresence {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let presence = Arc::make_mut(&mut current);
         let instances = presence.agents.entry(topic_name.to_owned()).or_default();
-        instances.insert(instance.to_owned(), sign);
+        let said = sign.capacity > 0 || instances.get(instance).is_some_and(|before| before.capacity.is_some());
+        let heard = Heard { at: sign.at, capacity: said.then_some(sign.capacity) };
+        instances.insert(instance.to_owned(), heard);
         if instances.len() > MAX_INSTANCES
-            && let Some(oldest) = instances.iter().min_by_key(|(_, sign)| sign.at).map(|(name, _)| name.clone())
+            && let Some(oldest) = instances.iter().min_by_key(|(_, heard)| heard.at).map(|(name, _)| name.clone())
         {
             instances.remove(&oldest);
         }
@@ -59,25 +69,25 @@ impl Presence {
     #[must_use]
     pub fn is_gone(&self, topic_name: &str, now: Timestamp, patience: i64) -> bool {
         let Some(instances) = self.agents.get(topic_name) else { return false };
-        !instances.values().any(|sign| self.is_fresh(sign, now, patience))
+        !instances.values().any(|heard| self.is_fresh(heard, now, patience))
     }
 
-    /// What the living instances take at once together; none if one does not say.
+    /// What the living instances take at once together, as far as they say it: 0 if all of them take no more. None if
+    /// nobody lives, or nobody says a number and one never did.
     #[must_use]
     pub fn capacity(&self, topic_name: &str, now: Timestamp, patience: i64) -> Option<u32> {
-        let fresh = self.agents.get(topic_name)?.values().filter(|sign| self.is_fresh(sign, now, patience));
-        let mut sum = None;
-        for sign in fresh {
-            if sign.capacity == 0 {
-                return None;
-            }
-            sum = Some(sum.unwrap_or(0_u32).saturating_add(sign.capacity));
+        let living = self.agents.get(topic_name)?.values().filter(|heard| self.is_fresh(heard, now, patience));
+        let (mut sum, mut said, mut silent) = (0_u32, false, false);
+        for heard in living {
+            sum = sum.saturating_add(heard.capacity.unwrap_or(0));
+            said |= heard.capacity.is_some();
+            silent |= heard.capacity.is_none();
         }
-        sum
+        (sum > 0 || (said && !silent)).then_some(sum)
     }
 
-    fn is_fresh(&self, sign: &Sign, now: Timestamp, patience: i64) -> bool {
-        now.since(sign.at) - self.ahead.unwrap_or(0) <= patience
+    fn is_fresh(&self, heard: &Heard, now: Timestamp, patience: i64) -> bool {
+        now.since(heard.at) - self.ahead.unwrap_or(0) <= patience
     }
 }
 
@@ -100,6 +110,25 @@ mod tests {
         assert!(!presence.is_gone("scorer", Timestamp(10_000), 5_000));
         assert!(presence.is_gone("scorer", Timestamp(10_001), 5_000));
         assert!(!presence.is_gone("writer", Timestamp(10_001), 5_000), "it never spoke");
+    }
+
+    #[test]
+    fn one_that_leaves_takes_no_more_and_one_that_says_nothing_hides_nobodys_number() {
+        let shared = SharedPresence::default();
+        let capacity = |shared: &SharedPresence| shared.get().capacity("a", Timestamp(2_000), 5_000);
+        shared.take("a", "old", sign(1_000, 0), None);
+        assert_eq!(capacity(&shared), None, "it does not say");
+        shared.take("a", "old", sign(1_001, 3), None);
+        shared.take("a", "old", sign(1_002, 0), None);
+        shared.take("a", "old", sign(1_003, 0), None);
+        assert_eq!(capacity(&shared), Some(0), "it leaves, and is alone");
+        assert!(!shared.get().is_gone("a", Timestamp(2_000), 5_000), "it has work in hand still");
+        shared.take("a", "mute", sign(1_004, 0), None);
+        assert_eq!(capacity(&shared), None, "who never says how much may be given any number");
+        shared.take("a", "new", sign(1_005, 4), None);
+        assert_eq!(capacity(&shared), Some(4));
+        shared.take("a", "old", sign(1_006, 2), None);
+        assert_eq!(capacity(&shared), Some(6), "it is back");
     }
 
     #[test]

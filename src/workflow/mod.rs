@@ -34,7 +34,7 @@ mod world;
 
 pub use assignment_id::AssignmentId;
 pub use command::{Command, CommandKind};
-pub use decide::{Rejection, decide, decided, waiting};
+pub use decide::{Rejection, decide, decided, is_news, waiting};
 pub use decision::{
     Answer, Attempt, Candidate, Choice, Choosing, Chosen, Pinned, PlanAnswer, Said, Settled, SettledBy, Verdict,
 };

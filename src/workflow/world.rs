@@ -15,6 +15,9 @@ pub trait World {
     /// Names of the agents eligible now, sorted.
     fn eligible(&self, choosing: &Choosing<'_>) -> Vec<String>;
 
+    /// Topic names of the agents that would do if they had room.
+    fn busy(&self, choosing: &Choosing<'_>) -> Vec<String>;
+
     /// Takes note that the agent of this topic has one assignment more, for what is decided after it in the same
     /// transaction.
     fn assigned(&self, topic_name: &str);

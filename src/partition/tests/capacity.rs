@@ -120,6 +120,22 @@ fn other_agents_coming_lets_nobody_pass_a_line() {
 }
 
 #[test]
+fn the_next_of_the_line_for_an_agent_that_has_gone_is_given_to_nobody_and_to_the_agent_when_it_is_back() {
+    let (scene, mut partition) = (Scene::new(), Partition::default());
+    assert_eq!(given(&mut partition, &[arrives("t", &[Some("A")])], &scene.view((0, 0), (0, 0))), []);
+    // What it had is done, and it fell silent in the moment in which its next one was looked for.
+    let mut gone = scene.view((1, 1), (0, 0));
+    gone.availability.set_gone([topic_name("A", 1)]);
+    assert_eq!(given(&mut partition, &[admitted("t", Some("a"))], &gone), []);
+    assert_eq!((partition.line_length("a"), partition.in_flight("a")), (0, 0), "who does not come back has no line");
+    assert_eq!(partition.admit(&gone, 9), [], "nothing has changed for it");
+    let back = scene.view((1, 0), (0, 0));
+    let (task_id, question) = partition.admit(&back, 9).pop().expect("it waits still");
+    let again = Arrival { task_id, ..arrival(0, Input::Admitted { question, topic_name: None }) };
+    assert_eq!(given(&mut partition, &[again], &back), [to("t", "A")]);
+}
+
+#[test]
 fn a_step_leaves_the_line_of_an_agent_that_does_not_suit_any_more() {
     let (mut scene, mut partition) = (Scene::new(), Partition::default());
     assert_eq!(given(&mut partition, &[arrives("t", &[Some("A")])], &scene.view((0, 0), (0, 0))), []);
@@ -131,4 +147,18 @@ fn a_step_leaves_the_line_of_an_agent_that_does_not_suit_any_more() {
     scene.registry = scene.registry.upsert(topic_name("A", 1), Ok(Arc::new(agent)));
     assert_eq!(given(&mut partition, &[admitted("t", Some("a"))], &scene.view((1, 1), (0, 0))), []);
     assert_eq!(partition.line_length("a"), 0, "it would be admitted again and again");
+}
+
+#[test]
+fn a_step_that_came_before_its_agents_topic_joins_the_line_of_an_agent_that_is_full_by_then() {
+    let (scene, mut partition) = (Scene::new(), Partition::default());
+    let mut without = scene.view((1, 0), (0, 0));
+    without.availability.set_topics([]);
+    assert_eq!(given(&mut partition, &[arrives("t", &[Some("A")])], &without), []);
+    assert_eq!(partition.line_length("a"), 0);
+    let full = scene.view((0, 0), (0, 0));
+    assert_eq!(partition.admit(&full, 10), [("t".into(), 1)]);
+    assert_eq!(given(&mut partition, &[admitted("t", None)], &full), []);
+    assert_eq!(partition.line_length("a"), 1, "nothing would ever let it in");
+    assert_eq!(partition.admit(&full, 10), [], "it stands there already");
 }

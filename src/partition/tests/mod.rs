@@ -108,6 +108,10 @@ impl World for Small {
         Self::names(choosing)
     }
 
+    fn busy(&self, _: &Choosing<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
     fn assigned(&self, _: &str) {}
 
     fn let_through(&self, _: Option<&str>) {}

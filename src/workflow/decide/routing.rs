@@ -70,15 +70,21 @@ pub(super) fn admitted(
     world: &dyn World,
 ) -> Result<(), Rejection> {
     let open = outstanding(facts.workflow(), question)?;
-    let ChoiceState::Refused { eligible: refused, .. } = open.state else {
+    let ChoiceState::Refused { eligible: refused, busy } = open.state else {
         return Err(Rejection::Stale("the step does not wait"));
     };
-    let eligible = with_choosing(facts.workflow(), &open.step_id, |choosing| world.eligible(choosing));
-    if !is_next && eligible.is_none_or(|eligible| *eligible == *refused) {
+    let news = |choosing: &Choosing<'_>| is_news(choosing, &refused, &busy, world);
+    if !is_next && !with_choosing(facts.workflow(), &open.step_id, news).unwrap_or(false) {
         return Err(Rejection::Stale("the eligible agents are the ones refused"));
     }
     choose(facts, &open.step_id, world);
     Ok(())
+}
+
+/// Whether a choice that was refused with these agents eligible, and these busy, would come out otherwise now: others are
+/// eligible, or one more would do if it had room, whose line the step is to join.
+pub fn is_news(choosing: &Choosing<'_>, eligible: &[String], busy: &[String], world: &dyn World) -> bool {
+    *world.eligible(choosing) != *eligible || world.busy(choosing).iter().any(|topic| !busy.contains(topic))
 }
 
 fn outstanding(workflow: &Workflow, question: u32) -> Result<OpenChoice, Rejection> {
