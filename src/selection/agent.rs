@@ -151,8 +151,12 @@ fn compile_contract(field: &str, resolved: Resolved, faults: &mut Vec<String>) -
     Contract::compile(resolved).map_err(|fault| faults.push(format!("{field} {fault}"))).ok()
 }
 
-/// The media type without its parameters, in any case.
+/// Whether a media type is that of JSON, in any case.
 pub(crate) fn is_json(format: &str) -> bool {
-    let essence = format.split_once(';').map_or(format, |(essence, _)| essence);
-    essence.trim().eq_ignore_ascii_case("application/json")
+    essence(format).eq_ignore_ascii_case("application/json")
+}
+
+/// A media type without its parameters.
+pub(super) fn essence(format: &str) -> &str {
+    format.split_once(';').map_or(format, |(essence, _)| essence).trim()
 }

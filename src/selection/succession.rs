@@ -6,7 +6,7 @@
 //! with itself; `any` is the widest. Not compared: another major, major 0, which promises nothing, and an earlier version
 //! than the one in force: going back must not need an argument.
 
-use super::agent::Agent;
+use super::agent::{Agent, essence};
 use super::contract::Contract;
 use super::json_schema;
 use super::names::shown;
@@ -64,7 +64,7 @@ pub(super) fn broken(before: &Agent, after: &Agent) -> Vec<String> {
         ("output", &before.definition().output.format, &after.definition().output.format),
     ];
     for (side, was, is) in sides {
-        if essence(was) != essence(is) {
+        if !is_same_type(was, is) {
             let (was, is) = (shown(was), shown(is));
             faults.push(format!("{side}.format `{is}` is another than `{was}` of version {old}: keep that, {remedy}"));
         }
@@ -78,10 +78,10 @@ pub(super) fn broken(before: &Agent, after: &Agent) -> Vec<String> {
     faults
 }
 
-/// The media type without parameters, in lower case; what is not said is plain text.
-fn essence(format: &str) -> String {
-    let essence = format.split_once(';').map_or(format, |(essence, _)| essence).trim().to_ascii_lowercase();
-    if essence.is_empty() { "text/plain".to_owned() } else { essence }
+/// Whether two media types are the same, parameters aside; what is not said is plain text.
+fn is_same_type(one: &str, other: &str) -> bool {
+    let said = |format| Some(essence(format)).filter(|essence| !essence.is_empty()).unwrap_or("text/plain");
+    said(one).eq_ignore_ascii_case(said(other))
 }
 
 /// Why not all that `narrow` allows is known to be allowed by `wide`; none if it is.
