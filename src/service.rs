@@ -15,6 +15,7 @@ mod insights;
 mod judge;
 mod lookups;
 mod orchestrator;
+pub mod prompts;
 mod rules;
 mod slot;
 mod sources;
@@ -354,5 +355,7 @@ pub fn llm(config: &Config) -> anyhow::Result<Option<Llm>> {
     };
     let providers = config.llm.providers.iter().enumerate().map(provider).collect();
     let built = Llm::new(llm::Settings { providers });
-    built.map(Some).map_err(|faults| anyhow!("[llm]: {}", faults.join("; ")))
+    built
+        .map(|llm| Some(llm.with_prompts(prompts::prompts(config))))
+        .map_err(|faults| anyhow!("[llm]: {}", faults.join("; ")))
 }

@@ -6,6 +6,7 @@ use super::policy::Policy;
 use super::preference::Preference;
 use super::registry::{Availability, Registry};
 use super::scoring::{Fit, chances, rounded};
+use super::text::SCORED;
 use super::track::Track;
 use super::words::beginning;
 use crate::workflow::{Candidate, Choice, Choosing, Settled, SettledBy};
@@ -14,8 +15,6 @@ use std::sync::Arc;
 
 /// Candidates a decision keeps at most.
 const MAX_CANDIDATES: usize = 20;
-/// Characters of the objective, and of the last output, that are scored at most.
-const SCORED: usize = 2_000;
 /// Agents whose exclusion a reason spells out; the candidates say it of more.
 const SPELLED_OUT: usize = 3;
 
@@ -180,6 +179,12 @@ impl<'a> Scene<'a> {
         format!("no registered agent is eligible ({}{more})", spelled.join("; "))
     }
 
+    /// The place of the version that stands for a name: the one that can be chosen, else the newest.
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        let mut places = self.registry.places(name);
+        places.clone().find(|place| self.standings[*place].is_eligible()).or_else(|| places.next())
+    }
+
     pub(super) fn why_not(&self, place: usize) -> Option<Arc<str>> {
         let why = self.standings[place].excluded.as_ref()?;
         Some(why.text(&self.registry.current()[place]))
@@ -203,15 +208,16 @@ impl<'a> Scene<'a> {
             eligible: self.eligible_names(),
             propensity: place.and_then(|place| self.preference.get()?.probability(place)),
             beside: None,
-            busy: if place.is_none() { self.busy_names() } else { Vec::new() },
+            busy: if place.is_none() { self.busy_topics() } else { Vec::new() },
         }
     }
 
     /// Those that would do if they had room: of several that contracts point to only they.
-    fn busy_names(&self) -> Vec<String> {
+    pub(super) fn busy_topics(&self) -> Vec<String> {
         let matching = self.matching();
         let would_do = |place: &usize| matching.is_empty() || matching.contains(place);
-        self.places(Standing::is_busy).filter(would_do).map(|place| self.name(place).to_owned()).collect()
+        let topic = |place: usize| self.registry.current()[place].topic_name().to_owned();
+        self.places(Standing::is_busy).filter(would_do).map(topic).collect()
     }
 
     /// The chosen, the best, then the excluded.

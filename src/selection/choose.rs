@@ -32,6 +32,12 @@ pub fn eligible(registry: &Registry, availability: &Availability, choosing: &Cho
     Scene::new(registry, availability, choosing).eligible_names()
 }
 
+/// Topic names of those that could be chosen if they had room, in the order of names.
+#[must_use]
+pub fn busy(registry: &Registry, availability: &Availability, choosing: &Choosing<'_>) -> Vec<String> {
+    Scene::new(registry, availability, choosing).busy_topics()
+}
+
 /// What a route does where no LLM is to be asked.
 pub(super) fn without_llm(scene: &Scene<'_>, policy: &Policy) -> Settled {
     match course(scene, LlmUse::Never) {
@@ -89,14 +95,14 @@ fn named(scene: &Scene<'_>) -> Option<Settled> {
                 scene.settled(Choosable::Agent(*place), by, None, reason)
             }
             None => {
-                let place = scene.registry.place(agent_name);
+                let place = scene.place(agent_name);
                 let why = place.and_then(|place| scene.why_not(place)).unwrap_or_else(|| "it is not registered".into());
                 let reason = format!("waiting for `{}`, which {whose} names: {why}", shown(agent_name));
                 scene.settled(Choosable::None, by, None, reason)
             }
         });
     }
-    let place = scene.registry.place(scene.choosing.again?)?;
+    let place = scene.place(scene.choosing.again?)?;
     if !scene.standings[place].is_eligible() {
         return None;
     }

@@ -62,7 +62,7 @@ impl Asked<'_> {
             let why = format!("the LLM named `{shown}`, which was not in the set; ");
             return Err(Box::new(self.degraded("invalid_answer", &why)));
         }
-        let place = self.scene.registry.place(name).filter(|place| self.scene.standings[*place].is_eligible());
+        let place = self.scene.place(name).filter(|place| self.scene.standings[*place].is_eligible());
         let Some(place) = place else {
             let why = format!("the LLM named `{shown}`, which is not eligible any more; ");
             return Err(Box::new(self.degraded("not_eligible", &why)));

@@ -1,6 +1,6 @@
 //! Choices made one by one outside of a worker, as a worker would make them: for whoever wants to know how good they are.
 
-use super::orchestrator::card;
+use super::prompts::card;
 use super::rules::policy;
 use crate::config::Config;
 use crate::llm::{Ask, Llm};

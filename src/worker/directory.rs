@@ -93,7 +93,7 @@ impl Directory {
     pub(super) fn capacities(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<Agent>, u32)> {
         let presence = self.presence.get();
         self.registry.current().iter().filter_map(move |agent| {
-            let told = presence.capacity(agent.folded_name(), now, self.patience).map(|told| told.saturating_mul(2));
+            let told = presence.capacity(agent.topic_name(), now, self.patience).map(|told| told.saturating_mul(2));
             let leaves = told.filter(|told| *told == 0);
             Some((agent, leaves.or_else(|| agent.capacity()).or(told)?))
         })
@@ -110,13 +110,13 @@ impl Directory {
         // Heartbeats are kept for an hour; that an agent has been silent for longer, its health still says.
         let was_absent = |agent: &Agent| {
             let state = health.get(agent.topic_name()).map(|health| health.state);
-            state == Some(HealthState::Absent) && !presence.knows(agent.folded_name())
+            state == Some(HealthState::Absent) && !presence.knows(agent.topic_name())
         };
         let gone = self
             .registry
             .current()
             .iter()
-            .filter(|agent| presence.is_gone(agent.folded_name(), now, self.patience) || was_absent(agent));
+            .filter(|agent| presence.is_gone(agent.topic_name(), now, self.patience) || was_absent(agent));
         self.availability.set_gone(gone.map(|agent| agent.topic_name().to_owned()))
     }
 
@@ -253,7 +253,7 @@ mod tests {
         };
         let say = |name: &str, capacity| {
             let sign = Sign { at: Timestamp(1), capacity, in_flight: 0, version: "1.0.0".into() };
-            presence.take(name, "one", sign, None);
+            presence.take(&topic_name(name, 1), "one", sign, None);
         };
         assert_eq!(capacities(), [("Bound", 3)]);
         for name in ["Bound", "Free"] {

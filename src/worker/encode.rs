@@ -431,7 +431,8 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
         },
         Fact::PlanAccepted(acceptance) => {
             let steps: Vec<_> = acceptance.plan.iter().map(wire::PlannedStep::from).collect();
-            let detail = json!({"steps": steps, "attempts": attempts_of(&acceptance.attempts)});
+            let detail = json!({"steps": steps, "attempts": attempts_of(&acceptance.attempts),
+                "promptVersion": acceptance.prompt_version});
             wire::Fact {
                 decision_id: acceptance.question.map(|question| decision_id(task, question)),
                 reason: Some(if acceptance.written { "written" } else { "given" }.to_owned()),
@@ -440,7 +441,8 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
             }
         }
         Fact::PlanRejected(rejection) => {
-            let detail = json!({"faults": *rejection.faults, "attempts": attempts_of(&rejection.attempts)});
+            let detail = json!({"faults": *rejection.faults, "attempts": attempts_of(&rejection.attempts),
+                "promptVersion": rejection.prompt_version});
             wire::Fact {
                 decision_id: (rejection.question > 0).then(|| decision_id(task, rejection.question)),
                 reason: rejection.faults.first().cloned(),

@@ -8,7 +8,7 @@ mod reports;
 mod routing;
 mod timers;
 
-pub use routing::waiting;
+pub use routing::{is_news, waiting};
 
 use super::{
     Acceptance, Event, Fact, Input, Mode, Outcome, Phase, Rules, Submission, Task, TaskEnd, Timestamp, Workflow, World,
@@ -74,8 +74,8 @@ pub fn decided(
         (_, Phase::Absent) => return Err(Rejection::Stale("the task is not known")),
         (_, Phase::Ended { .. }) => return Err(Rejection::Stale("the task has ended")),
         (Input::Answered { question, answer }, Phase::Live) => routing::answered(&mut facts, *question, answer, world)?,
-        (Input::Admitted { question, agent_name }, Phase::Live) => {
-            routing::admitted(&mut facts, *question, agent_name.is_some(), world)?;
+        (Input::Admitted { question, topic_name }, Phase::Live) => {
+            routing::admitted(&mut facts, *question, topic_name.is_some(), world)?;
         }
         (Input::Planned { question, answer }, Phase::Live) => {
             planning::planned(&mut facts, *question, answer, world)?;

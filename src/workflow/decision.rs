@@ -50,7 +50,7 @@ pub struct Candidate {
 pub struct Chosen {
     pub agent_name: Arc<str>,
     /// The part of the assignment topic's name after the prefix.
-    pub topic_name: String,
+    pub topic_name: Arc<str>,
     pub version: Arc<str>,
     /// The agent's output contract as written, for the assignment.
     pub output_contract: Option<String>,
@@ -77,7 +77,8 @@ pub struct Settled {
     pub propensity: Option<f64>,
     /// What would have been chosen without the LLM, where its answer decided.
     pub beside: Option<Box<Beside>>,
-    /// Of a NONE: agents that would do, but have as much to do as they take; the step waits in line for them.
+    /// Of a NONE: topic names of agents that would do, but have as much to do as they take; the step waits in line for
+    /// them.
     pub busy: Vec<String>,
 }
 
@@ -136,6 +137,7 @@ pub struct Attempt {
 pub struct PlanAnswer {
     pub plan: Result<Vec<PlannedStep>, String>,
     pub attempts: Vec<Attempt>,
+    pub prompt_version: Option<String>,
 }
 
 /// Everything a choice may depend on, but the registry.
@@ -146,7 +148,7 @@ pub struct Choosing<'a> {
     pub objective: &'a str,
     /// What the agent would get.
     pub value: Option<&'a Payload>,
-    /// Whose output the value is, if it is one agent's.
+    /// The topic name of the agent whose output the value is, if it is one agent's.
     pub producer: Option<&'a str>,
     /// What the value is said to be, where no producer says it: a schema or a label.
     pub contract: Option<&'a str>,

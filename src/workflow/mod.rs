@@ -34,7 +34,7 @@ mod world;
 
 pub use assignment_id::AssignmentId;
 pub use command::{Command, CommandKind};
-pub use decide::{Rejection, decide, decided, waiting};
+pub use decide::{Rejection, decide, decided, is_news, waiting};
 pub use decision::{
     Answer, Attempt, Beside, Candidate, Choice, Choosing, Chosen, Pinned, PlanAnswer, Said, Settled, SettledBy, Verdict,
 };
@@ -55,4 +55,4 @@ pub use state::{
 pub use steps::Steps;
 pub use task::{Limits, Mode, OnStepFailure, PlannedStep, Task};
 pub use timestamp::Timestamp;
-pub use world::{AgentTraits, PlanFallback, Rules, World};
+pub use world::{AgentTraits, Labels, PlanFallback, Rules, World};

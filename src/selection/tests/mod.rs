@@ -3,11 +3,13 @@
 mod breakers;
 mod choosing;
 mod definitions;
+mod lint;
 mod memory;
 mod preferring;
 mod registry;
 mod scoring;
 mod settling;
+mod succession;
 
 use super::*;
 use crate::workflow::{Answer, Choice, Choosing, Payload, Said, Settled, Task, Verdict};
@@ -117,7 +119,7 @@ impl World {
     }
 
     fn after(mut self, output: &str, agent: &str) -> Self {
-        self.last = Some((output.into(), agent.to_owned()));
+        self.last = Some((output.into(), topic_name(agent, 1)));
         self
     }
 
@@ -147,7 +149,7 @@ impl World {
             task: &self.task,
             objective: &self.task.objective,
             value: self.last.as_ref().map(|(output, _)| output).or(self.task.input.as_ref()),
-            producer: self.last.as_ref().map(|(_, agent)| agent.as_str()),
+            producer: self.last.as_ref().map(|(_, topic)| topic.as_str()),
             contract: self.task.input_contract.as_deref(),
             capability: None,
             may_end: self.last.is_some(),

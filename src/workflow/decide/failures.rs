@@ -31,7 +31,7 @@ pub(super) fn settle(facts: &mut Facts<'_>, step_id: &Arc<str>, failure: &Failur
         give_up(facts, step_id, failure.code, &format!("{}{tried}", failure.message), world);
         return;
     }
-    let idempotent = world.agent(&step.agent_name).is_none_or(|agent| agent.idempotent);
+    let idempotent = world.agent(&step.topic_name).is_none_or(|agent| agent.idempotent);
     if failure.class == ErrorClass::Timeout && !idempotent {
         facts.add(Fact::ApprovalRequested {
             step_id: Arc::clone(step_id),
