@@ -1,7 +1,7 @@
 use super::{INPUTS, Staged};
 use crate::workflow::{
-    ChoiceState, ContentHash, Effect, OpenChoice, Outcome, Phase, Position, Steps, Timestamp, Workflow, World,
-    outstanding,
+    ChoiceState, Choosing, ContentHash, Effect, OpenChoice, Outcome, Phase, Position, Steps, Timestamp, Workflow,
+    World, outstanding,
 };
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -212,9 +212,13 @@ impl Partition {
         let admissible = |id: &Arc<str>| {
             let Some(Kept::Workflow(workflow)) = self.tasks.get(id) else { return Vec::new() };
             let others = |choice: &&OpenChoice| match &choice.state {
-                ChoiceState::Refused { eligible, .. } => {
-                    crate::workflow::waiting(workflow, choice, |choosing| *world.eligible(choosing) != **eligible)
-                        .unwrap_or(false)
+                ChoiceState::Refused { eligible, busy } => {
+                    // Whoever stands in an agent's line is let in by that, one after the other, and not all at once.
+                    let by_line = |name: &String| busy.contains(name) && world.is_limited(name);
+                    let differ = |choosing: &Choosing<'_>| {
+                        !world.eligible(choosing).iter().filter(|name| !by_line(name)).eq(eligible.iter())
+                    };
+                    crate::workflow::waiting(workflow, choice, differ).unwrap_or(false)
                 }
                 ChoiceState::Asked { .. } => false,
             };

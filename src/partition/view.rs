@@ -33,6 +33,10 @@ impl World for View<'_> {
         selection::eligible(self.registry, &self.availability, choosing)
     }
 
+    fn is_limited(&self, agent_name: &str) -> bool {
+        self.registry.agent(agent_name).is_some_and(|agent| self.availability.is_limited(agent.topic_name()))
+    }
+
     fn assigned(&self, agent_name: &str) {
         if let Some(agent) = self.registry.agent(agent_name) {
             self.availability.take_room(agent.topic_name());

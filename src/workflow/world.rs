@@ -18,6 +18,9 @@ pub trait World {
     /// Names of the agents eligible now, sorted.
     fn eligible(&self, choosing: &Choosing<'_>) -> Vec<String>;
 
+    /// Whether an agent takes so many assignments at once and no more, now.
+    fn is_limited(&self, agent_name: &str) -> bool;
+
     /// Takes note that an agent has one assignment more, for what is decided after it in the same transaction.
     fn assigned(&self, agent_name: &str);
 

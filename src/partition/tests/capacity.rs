@@ -132,3 +132,17 @@ fn a_step_leaves_the_line_of_an_agent_that_does_not_suit_any_more() {
     assert_eq!(given(&mut partition, &[admitted("t", Some("A"))], &scene.view((1, 1), (0, 0))), []);
     assert_eq!(partition.line_length("A"), 0, "it would be admitted again and again");
 }
+
+#[test]
+fn who_stands_in_line_is_let_in_by_that_alone_as_long_as_its_agent_is_limited() {
+    let (scene, mut partition) = (Scene::new(), Partition::default());
+    let batch = [arrives("t", &[Some("A")]), arrives("u", &[Some("A")])];
+    assert_eq!(given(&mut partition, &batch, &scene.view((0, 0), (9, 0))), []);
+    assert_eq!(partition.admit(&scene.view((1, 2), (9, 0)), 9), [], "room for one is no reason to ask both again");
+    // A breaker that is closed again, a definition without maxConcurrency: there is no line any more.
+    let unlimited = View {
+        availability: scene.view((0, 0), (0, 0)).availability.with_room([].into_iter().collect()),
+        ..scene.view((0, 0), (0, 0))
+    };
+    assert_eq!(partition.admit(&unlimited, 9).len(), 2);
+}

@@ -86,6 +86,10 @@ impl World for Small {
 
     fn set_partition(&self, _: i32) {}
 
+    fn is_limited(&self, _: &str) -> bool {
+        false
+    }
+
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict {
         let names = Self::names(choosing);
         if let (Some(name), false) = (names.first(), choosing.objective == "do it") {
