@@ -37,6 +37,11 @@ impl World for View<'_> {
         selection::busy(self.registry, &self.availability, choosing)
     }
 
+    fn limited(&self, topic_names: &[String]) -> Vec<String> {
+        let limited = topic_names.iter().filter(|topic| self.availability.is_limited(topic));
+        limited.filter_map(|topic| Some(self.registry.by_topic(topic)?.name().to_owned())).collect()
+    }
+
     fn assigned(&self, topic_name: &str) {
         self.availability.take_room(topic_name);
     }

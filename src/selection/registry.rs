@@ -229,6 +229,12 @@ impl Availability {
         Self { room, passing: RefCell::default(), here: Cell::default(), ..self.clone() }
     }
 
+    /// Whether the agent takes so many assignments and no more.
+    #[must_use]
+    pub fn is_limited(&self, topic_name: &str) -> bool {
+        self.room.borrow().contains_key(topic_name)
+    }
+
     /// Whether one assignment more may be given to the agent.
     #[must_use]
     pub fn has_room(&self, topic_name: &str) -> bool {

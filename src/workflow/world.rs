@@ -21,6 +21,9 @@ pub trait World {
     /// Topic names of the agents that would do if they had room.
     fn busy(&self, choosing: &Choosing<'_>) -> Vec<String>;
 
+    /// Names of those of these agents, by topic name, that take so many assignments at once and no more, now.
+    fn limited(&self, topic_names: &[String]) -> Vec<String>;
+
     /// Takes note that the agent of this topic has one assignment more, for what is decided after it in the same
     /// transaction.
     fn assigned(&self, topic_name: &str);

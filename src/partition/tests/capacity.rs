@@ -162,3 +162,17 @@ fn a_step_that_came_before_its_agents_topic_joins_the_line_of_an_agent_that_is_f
     assert_eq!(partition.line_length("a"), 1, "nothing would ever let it in");
     assert_eq!(partition.admit(&full, 10), [], "it stands there already");
 }
+
+#[test]
+fn who_stands_in_line_is_let_in_by_that_alone_as_long_as_its_agent_is_limited() {
+    let (scene, mut partition) = (Scene::new(), Partition::default());
+    let batch = [arrives("t", &[Some("A")]), arrives("u", &[Some("A")])];
+    assert_eq!(given(&mut partition, &batch, &scene.view((0, 0), (9, 0))), []);
+    assert_eq!(partition.admit(&scene.view((1, 2), (9, 0)), 9), [], "room for one is no reason to ask both again");
+    // A breaker that is closed again, a definition without maxConcurrency: there is no line any more.
+    let unlimited = View {
+        availability: scene.view((0, 0), (0, 0)).availability.with_room([].into_iter().collect()),
+        ..scene.view((0, 0), (0, 0))
+    };
+    assert_eq!(partition.admit(&unlimited, 9).len(), 2);
+}

@@ -88,6 +88,10 @@ impl World for Small {
 
     fn set_partition(&self, _: i32) {}
 
+    fn limited(&self, _: &[String]) -> Vec<String> {
+        Vec::new()
+    }
+
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict {
         let names = Self::names(choosing);
         if let (Some(name), false) = (names.first(), choosing.objective == "do it") {

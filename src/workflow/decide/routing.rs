@@ -82,9 +82,13 @@ pub(super) fn admitted(
 }
 
 /// Whether a choice that was refused with these agents eligible, and these busy, would come out otherwise now: others are
-/// eligible, or one more would do if it had room, whose line the step is to join.
+/// eligible, or one more would do if it had room, whose line the step is to join. Whoever stands in an agent's line is let in
+/// by that, one after the other, and not all at once.
 pub fn is_news(choosing: &Choosing<'_>, eligible: &[String], busy: &[String], world: &dyn World) -> bool {
-    *world.eligible(choosing) != *eligible || world.busy(choosing).iter().any(|topic| !busy.contains(topic))
+    let by_line = world.limited(busy);
+    let now = world.eligible(choosing);
+    let others = now.iter().filter(|name| !by_line.contains(name)).ne(eligible.iter());
+    others || world.busy(choosing).iter().any(|topic| !busy.contains(topic))
 }
 
 fn outstanding(workflow: &Workflow, question: u32) -> Result<OpenChoice, Rejection> {
