@@ -27,6 +27,11 @@ struct Delivery {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Agreement {
+    agrees: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfAgent {
     agent: String,
 }
@@ -112,6 +117,7 @@ pub struct Metrics {
     /// Agents whose definition has a fault.
     pub agents_faulty: Gauge,
     agent_outcomes: Family<Delivery, Counter>,
+    llm_agreement: Family<Agreement, Counter>,
     agent_breakers: Family<OfAgent, Gauge>,
     agent_scores: Family<OfAgent, Gauge<f64, AtomicU64>>,
     /// Reports that counted without numbers that cannot be.
@@ -196,6 +202,7 @@ impl Metrics {
             agents_eligible: Gauge::default(),
             agents_faulty: Gauge::default(),
             agent_outcomes: Family::default(),
+            llm_agreement: Family::default(),
             agent_breakers: Family::default(),
             agent_scores: Family::default(),
             reports_corrected: Counter::default(),
@@ -244,6 +251,8 @@ impl Metrics {
         registry.register("agents_registered", "Agents in the table", m.agents_registered.clone());
         registry.register("agents_eligible", "Agents that may be chosen", m.agents_eligible.clone());
         registry.register("agents_faulty", "Agents whose definition has a fault", m.agents_faulty.clone());
+        let agreement = "Questions that an LLM decided, by whether the local selector would have chosen the same";
+        registry.register("llm_agreement", agreement, m.llm_agreement.clone());
         registry.register("agent_outcomes", "Outcomes of assignments taken, by class", m.agent_outcomes.clone());
         let breaker = "An agent's circuit breaker: 0 closed, 1 half open, 2 open";
         registry.register("agent_breaker", breaker, m.agent_breakers.clone());
@@ -285,6 +294,12 @@ impl Metrics {
     #[must_use]
     pub fn deliveries(&self, outcome: &'static str) -> Counter {
         self.deliveries.get_or_create_owned(&Delivery { outcome })
+    }
+
+    /// Questions that an LLM decided; `agrees` if the local selector would have chosen the same.
+    #[must_use]
+    pub fn llm_agreement(&self, agrees: bool) -> Counter {
+        self.llm_agreement.get_or_create_owned(&Agreement { agrees: if agrees { "yes" } else { "no" } })
     }
 
     /// Outcomes of assignments that were taken into the statistics.
