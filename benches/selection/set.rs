@@ -38,14 +38,11 @@ impl Set {
     /// The first examples of each capability, so many at most.
     pub(crate) fn examples(&self, most: usize) -> Vec<Known> {
         let mut counts: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
-        let mut first = |known: &&Known| {
-            let count = counts.entry((&known.agent_name, known.capability.as_deref())).or_default();
-            *count += 1;
-            *count <= most
-        };
         let mut chosen = Vec::new();
         for known in &self.examples {
-            if first(&known) {
+            let count = counts.entry((&known.agent_name, known.capability.as_deref())).or_default();
+            *count += 1;
+            if *count <= most {
                 chosen.push(known.clone());
             }
         }
