@@ -114,6 +114,10 @@ pub struct Metrics {
     agent_outcomes: Family<Delivery, Counter>,
     agent_breakers: Family<OfAgent, Gauge>,
     agent_scores: Family<OfAgent, Gauge<f64, AtomicU64>>,
+    /// Reports that counted without numbers that cannot be.
+    pub reports_corrected: Counter,
+    /// Signs of life of agents that are not registered.
+    pub heartbeats_unknown: Counter,
 }
 
 /// What became of the records of one topic.
@@ -194,6 +198,8 @@ impl Metrics {
             agent_outcomes: Family::default(),
             agent_breakers: Family::default(),
             agent_scores: Family::default(),
+            reports_corrected: Counter::default(),
+            heartbeats_unknown: Counter::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -242,6 +248,10 @@ impl Metrics {
         let breaker = "An agent's circuit breaker: 0 closed, 1 half open, 2 open";
         registry.register("agent_breaker", breaker, m.agent_breakers.clone());
         registry.register("agent_health_score", "How well an agent does, 0 to 1", m.agent_scores.clone());
+        let corrected = "Reports that counted without their numbers, which cannot be";
+        registry.register("reports_corrected", corrected, m.reports_corrected.clone());
+        let unknown = "Signs of life of agents that are not registered";
+        registry.register("heartbeats_unknown", unknown, m.heartbeats_unknown.clone());
         Self { registry, ..metrics }
     }
 

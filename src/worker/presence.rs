@@ -1,6 +1,5 @@
 //! Which agents show signs of life. Silence is judged on the broker's time, since agents' clocks are their own.
 
-use crate::selection::fold;
 use crate::workflow::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -33,7 +32,7 @@ pub struct SharedPresence(RwLock<Arc<Presence>>);
 /// The same at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Presence {
-    /// By the agent's folded name, then by instance.
+    /// By the agent's topic name, then by instance.
     agents: BTreeMap<String, BTreeMap<String, Heard>>,
     /// How far this machine's clock is ahead of the broker's, in milliseconds, as far as the records tell: the least time
     /// that one took to come here.
@@ -57,11 +56,11 @@ impl SharedPresence {
     }
 
     /// Takes a sign of life. `received` is this machine's time, of one that was written just now.
-    pub fn take(&self, agent_name: &str, instance: &str, sign: Sign, received: Option<Timestamp>) {
+    pub fn take(&self, topic_name: &str, instance: &str, sign: Sign, received: Option<Timestamp>) {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let presence = Arc::make_mut(&mut current);
         let at = sign.at;
-        let instances = presence.agents.entry(fold(agent_name)).or_default();
+        let instances = presence.agents.entry(topic_name.to_owned()).or_default();
         let said = sign.capacity > 0 || instances.get(instance).is_some_and(|before| before.capacity.is_some());
         let heard = Heard { capacity: said.then_some(sign.capacity), sign };
         instances.insert(instance.to_owned(), heard);
@@ -80,16 +79,16 @@ impl Presence {
     /// Whether the agent has shown signs of life and does so no more. One that never did counts as alive: it is judged by
     /// its reports and deadlines.
     #[must_use]
-    pub fn is_gone(&self, folded_name: &str, now: Timestamp, patience: i64) -> bool {
-        let Some(instances) = self.agents.get(folded_name) else { return false };
+    pub fn is_gone(&self, topic_name: &str, now: Timestamp, patience: i64) -> bool {
+        let Some(instances) = self.agents.get(topic_name) else { return false };
         !instances.values().any(|heard| self.is_fresh(heard, now, patience))
     }
 
     /// What the living instances take at once together, as far as they say it: 0 if all of them take no more. None if
     /// nobody lives, or nobody says a number and one never did.
     #[must_use]
-    pub fn capacity(&self, folded_name: &str, now: Timestamp, patience: i64) -> Option<u32> {
-        let living = self.agents.get(folded_name)?.values().filter(|heard| self.is_fresh(heard, now, patience));
+    pub fn capacity(&self, topic_name: &str, now: Timestamp, patience: i64) -> Option<u32> {
+        let living = self.agents.get(topic_name)?.values().filter(|heard| self.is_fresh(heard, now, patience));
         let (mut sum, mut said, mut silent) = (0_u32, false, false);
         for heard in living {
             sum = sum.saturating_add(heard.capacity.unwrap_or(0));
@@ -138,8 +137,8 @@ mod tests {
     #[test]
     fn an_agent_is_gone_when_all_of_its_instances_are_silent_and_never_if_none_ever_spoke() {
         let shared = SharedPresence::default();
-        shared.take("Scorer", "one", sign(1_000, 2), None);
-        shared.take(" scorer", "two", sign(5_000, 3), None);
+        shared.take("scorer", "one", sign(1_000, 2), None);
+        shared.take("scorer", "two", sign(5_000, 3), None);
         let presence = shared.get();
         assert_eq!(presence.capacity("scorer", Timestamp(5_500), 5_000), Some(5));
         assert_eq!(presence.capacity("scorer", Timestamp(9_000), 5_000), Some(3), "one is silent");
