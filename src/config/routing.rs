@@ -27,6 +27,7 @@ pub struct Routing {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Weights {
+    pub fit: f64,
     pub success: f64,
     pub latency: f64,
     pub quality: f64,
@@ -37,7 +38,7 @@ pub struct Weights {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self { success: 1.0, latency: 0.1, quality: 0.3, specialization: 0.1, capacity: 0.1, cost: 0.05 }
+        Self { fit: 0.5, success: 1.0, latency: 0.1, quality: 0.3, specialization: 0.1, capacity: 0.1, cost: 0.05 }
     }
 }
 
@@ -76,8 +77,9 @@ impl Routing {
         checks.that(unit.contains(&self.epsilon), "routing.epsilon", "must be between 0 and 1", "use 0.1");
         let half = 0.0..=0.5;
         checks.that(half.contains(&self.exploration), "routing.exploration", "must be between 0 and 0.5", "use 0.1");
-        let Weights { success, latency, quality, specialization, capacity, cost } = self.weights;
+        let Weights { fit, success, latency, quality, specialization, capacity, cost } = self.weights;
         for (name, weight) in [
+            ("fit", fit),
             ("success", success),
             ("latency", latency),
             ("quality", quality),
