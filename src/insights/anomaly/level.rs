@@ -1,7 +1,8 @@
 //! Whether a number of which there is one per outcome is as usual: two tests over the same standardised values.
 //!
 //! - **Jump**: their exponentially weighted mean (EWMA) is too many of its own standard deviations from zero.
-//! - **Drift**: a CUSUM to each side; it adds up what is beyond half a standard deviation.
+//! - **Drift**: a CUSUM to each side; it adds up what is beyond half a standard deviation. What it finds two deviations off
+//!   is a jump too.
 //!
 //! Values are logarithms, and no single one counts for more than [`WIDEST`] standard deviations: latencies have heavy
 //! tails. Mean and deviation of what is usual are learned with the same limit, so that whatever the distribution, the
@@ -27,6 +28,8 @@ pub(super) const JUMP: f64 = 6.0;
 /// Half of the shift that a CUSUM is to find, in standard deviations, and the sum that is a drift.
 const SLACK: f64 = 0.5;
 pub(super) const DRIFT: f64 = 14.0;
+/// Standard deviations that are far.
+const FAR: f64 = 2.0;
 /// How much evidence it takes, as a logarithm of odds, that the values are as usual again and not one deviation off.
 const RECOVERED: f64 = 8.0;
 /// More of the variance than this is never put down to resemblance.
@@ -102,16 +105,15 @@ impl Level {
         let is_jump = jump.abs() > JUMP;
         let rises = if is_jump { jump > 0.0 } else { self.rise.sum > self.fall.sum };
         let run = if rises { self.rise } else { self.fall };
-        let (kind, deviation, threshold) = if is_jump {
-            (Kind::Jump, jump.abs(), JUMP)
-        } else if run.sum > DRIFT {
-            (Kind::Drift, run.sum, DRIFT)
-        } else {
+        let (deviation, threshold) = if is_jump { (jump.abs(), JUMP) } else { (run.sum, DRIFT) };
+        if deviation <= threshold {
             return None;
-        };
+        }
+        // Whichever test was the first: what is far off has jumped.
+        let is_far = is_jump || (run.mean() - self.usual).abs() > FAR * self.deviation();
         (self.rise, self.fall, self.recovered) = (Run::default(), Run::default(), 0.0);
         Some(Episode {
-            kind,
+            kind: if is_far { Kind::Jump } else { Kind::Drift },
             since: if run.observations == 0 { at } else { run.since },
             at,
             value: natural(run.mean(), grain),

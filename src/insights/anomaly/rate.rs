@@ -62,19 +62,20 @@ impl Rate {
         if self.seen <= WARM {
             return None;
         }
-        let (kind, run, least) = if self.jump.sum > TOO_MUCH {
-            (Kind::Jump, self.jump, jump_to)
+        let (run, least) = if self.jump.sum > TOO_MUCH {
+            (self.jump, jump_to)
         } else if self.drift.sum > TOO_MUCH {
-            (Kind::Drift, self.drift, drift_to)
+            (self.drift, drift_to)
         } else {
             return None;
         };
         (self.jump, self.drift, self.recovered) = (Run::default(), Run::default(), 0.0);
+        let value = run.mean().max(least);
         let episode = Episode {
-            kind,
+            kind: if value >= jump_to { Kind::Jump } else { Kind::Drift },
             since: run.since,
             at,
-            value: run.mean().max(least),
+            value,
             expected: usual,
             deviation: run.sum,
             threshold: TOO_MUCH,
