@@ -271,10 +271,13 @@ async fn work(
     let runs = |role| roles.contains(&role);
     let presence = Arc::<SharedPresence>::default();
     let agent_health = Arc::<SharedAgentHealth>::default();
-    let read = agent_health::follow(&base, Arc::clone(&agent_health));
-    let health_following = tokio::select! {
-        read = read => read?,
-        () = base.root.cancelled() => return Ok(()),
+    let health_following = if runs(Role::Orchestrator) || runs(Role::Insights) {
+        tokio::select! {
+            read = agent_health::follow(&base, Arc::clone(&agent_health)) => Some(read?),
+            () = base.root.cancelled() => return Ok(()),
+        }
+    } else {
+        None
     };
     // Each goes on until all are told to stop; the first that fails ends the others.
     let ended = tokio::try_join!(
@@ -291,7 +294,12 @@ async fn work(
         },
         async { if runs(Role::Insights) { insights::run(&base, &stop, Arc::clone(&presence)).await } else { Ok(()) } },
         async { following.await.context("the table of agents") },
-        async { health_following.await.context("the table of the agents' health") },
+        async {
+            match health_following {
+                Some(following) => following.await.context("the table of the agents' health"),
+                None => Ok(()),
+            }
+        },
         async { heartbeats::follow(&base, Arc::clone(&presence)).await.context("the heartbeats") },
     );
     ended.map(drop)

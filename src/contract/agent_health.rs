@@ -144,6 +144,9 @@ pub struct BreakerDetail {
     pub seen: i32,
     #[serde(default)]
     pub failed: i32,
+    /// When the first of them came.
+    #[serde(default)]
+    pub failed_since: i64,
     #[serde(default)]
     pub unheard: i32,
 }

@@ -344,6 +344,7 @@ fn health_of_other_versions_is_read() {
             bad: 6.5,
             seen: 8,
             failed: 6,
+            failed_since: T - 6,
             unheard: 1,
         },
         score: 0.25,

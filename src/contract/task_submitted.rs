@@ -268,7 +268,7 @@ mod tests {
             input: Some("x".into()),
             ..PlannedStep::default()
         };
-        task.plan = Some([step.into_step()].into());
+        task.plan = Some(vec![step.into_step()].into());
         assert_eq!(TaskSubmitted::from(&task).into_task(), task);
     }
 }

@@ -44,6 +44,8 @@ const SLOW_NO_MORE: f64 = 1.5;
 /// Share of refusals for load that is too much, and that is fine again.
 const LOADED: f64 = 0.3;
 const LOADED_NO_MORE: f64 = 0.15;
+/// However long the agent takes, a partition probes it for so long at most, in milliseconds.
+const LONGEST_TURN: i64 = 60_000;
 /// Half-lives, in outcomes, of what an agent takes now and of what is usual.
 const NOW: f64 = 10.0;
 const USUAL: f64 = 200.0;
@@ -108,15 +110,13 @@ impl AgentState {
             self.pace.take(pace, (-1.0 / NOW).exp2());
             self.usual_pace.take(pace, (-1.0 / USUAL).exp2());
         }
-        self.breaker.take(verdict, seen.class.symbol(), seen.at - seen.latency_ms, now, &rules.breaker)
+        self.breaker.take(seen, self.usual(), now, &rules.breaker)
     }
 
     /// Judges how the agent is now: a breaker whose wait is over, instances that fell silent.
     /// Whether the breaker changed.
     pub fn tick(&mut self, now: i64, rules: &Rules) -> bool {
-        #[allow(clippy::cast_possible_truncation, reason = "a year in milliseconds")]
-        let turn = self.overall.latency.quantile(0.9).map_or(0, |millis| (millis * 2.0) as i64);
-        let changed = self.breaker.tick(now, turn.min(60_000));
+        let changed = self.breaker.tick(now, self.usual().saturating_mul(2).min(LONGEST_TURN));
         self.failing = self.overall.success.weight() >= FEW && {
             let (rate, bound) = (self.overall.success.mean(), rules.degraded_below);
             rate < if self.failing { bound + (1.0 - bound) * WELL_AGAIN } else { bound }
@@ -129,6 +129,13 @@ impl AgentState {
         }
         self.reason = reason;
         changed
+    }
+
+    /// How long nine of ten successes take at most, in milliseconds; 0 where nothing is known.
+    fn usual(&self) -> i64 {
+        #[allow(clippy::cast_possible_truncation, reason = "a year in milliseconds")]
+        let usual = self.overall.latency.quantile(0.9).unwrap_or_default() as i64;
+        usual
     }
 
     fn judge(&self, rules: &Rules) -> (Condition, String) {

@@ -11,7 +11,7 @@
 //! It closes on better evidence than it takes to stay closed, and forgets how often it opened only after it has held for
 //! a while: an agent at the edge is tried less and less often instead of flapping.
 
-use super::statistics::Verdict;
+use super::statistics::{Observation, Verdict, verdict};
 
 /// When a breaker opens and closes. Times in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +20,7 @@ pub struct BreakerRules {
     pub failures: f64,
     /// Outcomes it takes for that share to count.
     pub least: u32,
-    /// Failures in a row that open it whatever was before.
+    /// Failures in a row that open it, if a success should have come meanwhile.
     pub in_a_row: u32,
     pub first_wait: i64,
     pub longest_wait: i64,
@@ -40,6 +40,9 @@ const HALF_LIFE: f64 = 15.0;
 const SETTLED: u32 = 50;
 /// How long a partition may probe before the next one has its turn: nobody there may have work for the agent.
 const TURN: i64 = 5_000;
+/// Failures are quick: of many assignments under way they come first, all in a row. So a row must last as long as a success
+/// usually takes, but no longer than this.
+const ROW: i64 = 5_000;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
@@ -74,24 +77,27 @@ pub struct Breaker {
     pub seen: u32,
     /// Failures in a row.
     pub failed: u32,
+    /// When the first of them came, as the outcomes have it.
+    pub failed_since: i64,
     /// Assignments in a row that nobody took.
     pub unheard: u32,
 }
 
 impl Breaker {
-    /// Takes the outcome of an assignment that was made at `assigned`. Whether the phase changed.
-    pub fn take(&mut self, verdict: Verdict, class: &str, assigned: i64, now: i64, rules: &BreakerRules) -> bool {
+    /// Takes an outcome. `usual` is how long a success takes, in milliseconds. Whether the phase changed.
+    pub fn take(&mut self, seen: &Observation, usual: i64, now: i64, rules: &BreakerRules) -> bool {
+        let (verdict, class) = (verdict(seen.class), seen.class.symbol());
         self.unheard = match verdict {
             Verdict::Unheard => self.unheard.saturating_add(1),
             // Work that was withdrawn says nothing of whether anybody is there.
-            Verdict::Neither => self.unheard,
-            Verdict::Good | Verdict::Bad | Verdict::Overloaded => 0,
+            Verdict::Nothing => self.unheard,
+            Verdict::Good | Verdict::Bad | Verdict::Overloaded | Verdict::Neither => 0,
         };
         match self.phase {
-            Phase::Closed => self.take_closed(verdict, class, now, rules),
+            Phase::Closed => self.take_closed(verdict, seen, usual, now, rules),
             // What was given before says nothing new.
             Phase::Open { .. } => false,
-            Phase::HalfOpen if assigned < self.since => false,
+            Phase::HalfOpen if seen.at - seen.latency_ms < self.since => false,
             Phase::HalfOpen => match verdict {
                 Verdict::Good => {
                     self.passed += 1;
@@ -104,28 +110,37 @@ impl Breaker {
                 }
                 Verdict::Bad => self.open(format!("a probe failed ({class})"), now, rules),
                 Verdict::Unheard => self.open("nobody took a probe".to_owned(), now, rules),
-                Verdict::Overloaded | Verdict::Neither => false,
+                Verdict::Overloaded | Verdict::Neither | Verdict::Nothing => false,
             },
         }
     }
 
-    fn take_closed(&mut self, verdict: Verdict, class: &str, now: i64, rules: &BreakerRules) -> bool {
+    fn take_closed(
+        &mut self,
+        verdict: Verdict,
+        seen: &Observation,
+        usual: i64,
+        now: i64,
+        rules: &BreakerRules,
+    ) -> bool {
         match verdict {
             Verdict::Good | Verdict::Bad => {}
             // A full queue is no failure; but where nothing at all is taken, nobody is there.
             Verdict::Unheard if self.unheard >= rules.in_a_row => {
                 return self.open(format!("nobody took the last {} assignments", self.unheard), now, rules);
             }
-            Verdict::Unheard | Verdict::Overloaded | Verdict::Neither => return false,
+            Verdict::Unheard | Verdict::Overloaded | Verdict::Neither | Verdict::Nothing => return false,
         }
         let factor = (-1.0 / HALF_LIFE).exp2();
         let is_bad = verdict == Verdict::Bad;
         self.good = self.good * factor + f64::from(!is_bad);
         self.bad = self.bad * factor + f64::from(is_bad);
         self.seen = self.seen.saturating_add(1);
+        self.failed_since = if self.failed == 0 { seen.at } else { self.failed_since };
         self.failed = if is_bad { self.failed.saturating_add(1) } else { 0 };
+        let class = seen.class.symbol();
         let share = self.bad / (self.good + self.bad);
-        if is_bad && self.failed >= rules.in_a_row {
+        if is_bad && self.failed >= rules.in_a_row && seen.at - self.failed_since >= usual.min(ROW) {
             return self.open(format!("{} failures in a row, last {class}", self.failed), now, rules);
         }
         if is_bad && self.seen >= rules.least && share >= rules.failures {

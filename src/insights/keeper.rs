@@ -13,13 +13,14 @@ use super::record::{health_of, observation_of, state_of};
 use crate::contract::{
     AgentHealth, AgentOutcome, Codec, Envelope, Registry, Undecided, WireRecord, home_partition, rfc3339,
 };
+use crate::kafka::lives::Lives;
 use crate::kafka::relay::{Outcome, Outgoing, Relay, RelayFault, RelaySettings};
 use crate::kafka::table::Table;
 use crate::kafka::tail::Tailed;
 use crate::selection::{Version, fold};
 use crate::telemetry::{Health, Metrics};
 use crate::worker::{Clock, Presence, SharedPresence, SharedRegistry};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -32,11 +33,6 @@ const IDLE: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(200);
 /// Until `agent-health` is read to its end: longer than a broker needs to end a dead writer's transaction.
 const PATIENCE: Duration = Duration::from_secs(30);
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Another process that takes this one's place so often will do so for ever.
-const FENCED_LIMIT: usize = 3;
-const FENCED_WINDOW: Duration = Duration::from_secs(60);
 /// An agent that is not registered and of which nothing was heard for so long, in milliseconds, is forgotten.
 const FORGOTTEN_AFTER: i64 = 86_400_000;
 /// Under this it is on `/readyz`.
@@ -107,27 +103,16 @@ impl Keeper {
     /// # Errors
     /// Why it cannot go on at all.
     pub fn run(self) -> Result<(), KeeperEnded> {
-        let (mut wait, mut fenced) = (FIRST_WAIT, VecDeque::new());
+        let mut lives = Lives::default();
         while (self.stop)().is_none() {
             let began = Instant::now();
             let Err(fault) = self.live() else { break };
-            if began.elapsed() > LONGEST_WAIT * 2 {
-                wait = FIRST_WAIT;
-            }
+            let wait = lives.after(began.elapsed(), &fault).map_err(KeeperEnded)?;
             self.waiting(&format!("{fault}; again in {wait:?}"));
-            if let RelayFault::Fenced(detail) = fault {
-                let now = Instant::now();
-                fenced.retain(|at| now.duration_since(*at) < FENCED_WINDOW);
-                fenced.push_back(now);
-                if fenced.len() > FENCED_LIMIT {
-                    return Err(KeeperEnded(detail));
-                }
-            }
             let until = Instant::now() + wait;
             while Instant::now() < until && (self.stop)().is_none() {
                 std::thread::sleep(IDLE);
             }
-            wait = (wait * 2).min(LONGEST_WAIT);
         }
         self.health.forget(PART);
         Ok(())

@@ -31,8 +31,10 @@ pub enum Verdict {
     Overloaded,
     /// Nobody took the assignment in time: a full queue, or nobody there.
     Unheard,
-    /// Says nothing of the agent: its input was wrong, the work was withdrawn, or it is not its own.
+    /// A word that says nothing of how well it works: its input was wrong, or the work is not its own.
     Neither,
+    /// The work was withdrawn: no word at all.
+    Nothing,
 }
 
 /// Whose fault it was.
@@ -47,12 +49,10 @@ pub fn verdict(class: OutcomeClass) -> Verdict {
         | OutcomeClass::Permanent => Verdict::Bad,
         OutcomeClass::RateLimited => Verdict::Overloaded,
         OutcomeClass::NotAccepted => Verdict::Unheard,
-        OutcomeClass::Contract
-        | OutcomeClass::Cancelled
-        | OutcomeClass::Declined
-        | OutcomeClass::InputRequired
-        | OutcomeClass::Withdrawn
-        | OutcomeClass::Unknown => Verdict::Neither,
+        OutcomeClass::Contract | OutcomeClass::Cancelled | OutcomeClass::Declined | OutcomeClass::InputRequired => {
+            Verdict::Neither
+        }
+        OutcomeClass::Withdrawn | OutcomeClass::Unknown => Verdict::Nothing,
     }
 }
 
@@ -80,7 +80,7 @@ impl Statistics {
         let succeeded = match verdict {
             Verdict::Good => true,
             Verdict::Bad => false,
-            Verdict::Overloaded | Verdict::Unheard | Verdict::Neither => return,
+            Verdict::Overloaded | Verdict::Unheard | Verdict::Neither | Verdict::Nothing => return,
         };
         let factor = if self.at == 0 { 1.0 } else { forgetting.factor(seen.at - self.at) };
         self.at = self.at.max(seen.at);

@@ -1,6 +1,7 @@
 use super::{INPUTS, Staged};
 use crate::workflow::{
-    ChoiceState, ContentHash, Effect, OpenChoice, Outcome, Phase, Position, Timestamp, Workflow, World, outstanding,
+    ChoiceState, ContentHash, Effect, OpenChoice, Outcome, Phase, Position, Steps, Timestamp, Workflow, World,
+    outstanding,
 };
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -262,12 +263,23 @@ impl Partition {
 
     /// Counts anew what a task's steps are with which agent, or wait for.
     fn line_up(&mut self, id: &Arc<str>, after: Option<&Kept>) {
-        if let Some(Kept::Workflow(before)) = self.tasks.get(id) {
-            for step in before.steps.iter().filter(|step| step.status.is_assigned()) {
-                if let Some(count) = self.in_flight.get_mut(&step.agent_name) {
-                    *count = count.saturating_sub(1);
-                }
+        fn steps<'k>(kept: Option<&'k Kept>, none: &'k Steps) -> &'k Steps {
+            match kept {
+                Some(Kept::Workflow(workflow)) => &workflow.steps,
+                Some(Kept::Receipt(_)) | None => none,
             }
+        }
+        let (before, none) = (self.tasks.get(id), Steps::default());
+        let (gone, come) = steps(before, &none).apart(steps(after, &none));
+        for step in gone.filter(|step| step.status.is_assigned()) {
+            if let Some(count) = self.in_flight.get_mut(&step.agent_name) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        for step in come.filter(|step| step.status.is_assigned()) {
+            *self.in_flight.entry(Arc::clone(&step.agent_name)).or_default() += 1;
+        }
+        if let Some(Kept::Workflow(before)) = before {
             for (agent, place) in places(id, before) {
                 if let Some(line) = self.lines.get_mut(agent) {
                     line.remove(&place);
@@ -278,9 +290,6 @@ impl Partition {
             }
         }
         if let Some(Kept::Workflow(after)) = after {
-            for step in after.steps.iter().filter(|step| step.status.is_assigned()) {
-                *self.in_flight.entry(Arc::clone(&step.agent_name)).or_default() += 1;
-            }
             for (agent, place) in places(id, after) {
                 self.lines.entry(agent.to_owned()).or_default().insert(place);
             }

@@ -1,7 +1,7 @@
 //! From the records of `task-state` back to a partition.
 
 use super::{INPUTS, Kept, Partition, Receipt};
-use crate::workflow::{Payload, PlannedStep, Task, Workflow};
+use crate::workflow::{Payload, Plan, Step, StepStatus, Task, Workflow};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,7 +61,7 @@ pub enum Part {
     /// The workflow without its task, its plan and its outputs, whatever it holds of them.
     Skeleton(Arc<Workflow>),
     Task(Arc<Task>),
-    Plan(Arc<[PlannedStep]>),
+    Plan(Plan),
     Output(Payload),
     Receipt(Receipt),
 }
@@ -83,7 +83,7 @@ pub enum RestoreError {
 struct Draft {
     head: Option<Head>,
     task: Option<Arc<Task>>,
-    plan: Option<Arc<[PlannedStep]>>,
+    plan: Option<Plan>,
     outputs: BTreeMap<String, Payload>,
 }
 
@@ -107,7 +107,7 @@ impl Restorer {
         let draft = |kept: &Kept| match kept {
             Kept::Receipt(receipt) => Draft { head: Some(Head::Receipt(*receipt)), ..Draft::default() },
             Kept::Workflow(workflow) => {
-                let output = |step: &crate::workflow::Step| Some((step.id.to_string(), step.output.clone()?));
+                let output = |step: &Step| Some((step.id.to_string(), step.output.clone()?));
                 Draft {
                     head: Some(Head::Skeleton(Arc::clone(workflow))),
                     task: workflow.task.clone(),
@@ -160,7 +160,7 @@ impl Restorer {
     /// If a part is missing that a transaction wrote together with those that are there.
     pub fn finish(self, number: i32, next: [Option<i64>; INPUTS]) -> Result<Partition, RestoreError> {
         let mut tasks = Vec::with_capacity(self.drafts.len());
-        for (id, Draft { head, task, plan, mut outputs }) in self.drafts {
+        for (id, Draft { head, task, plan, outputs }) in self.drafts {
             let kept = match head {
                 None => continue,
                 Some(Head::Receipt(receipt)) => Kept::Receipt(receipt),
@@ -175,13 +175,18 @@ impl Restorer {
                         }
                         whole.task = Some(task);
                     }
-                    for step in &mut whole.steps {
-                        step.output = outputs.remove(&*step.id);
-                        if step.status == crate::workflow::StepStatus::Succeeded && step.output.is_none() {
-                            let (task, step) = (id.to_string(), step.id.to_string());
-                            return Err(RestoreError::NoOutput { task, step });
-                        }
+                    let has = |step: &Step| outputs.contains_key(&*step.id);
+                    let lacks = |step: &&Step| step.status == StepStatus::Succeeded && !has(step);
+                    if let Some(step) = whole.steps.iter().find(lacks) {
+                        let (task, step) = (id.to_string(), step.id.to_string());
+                        return Err(RestoreError::NoOutput { task, step });
                     }
+                    whole.steps.change(
+                        |step| step.output.is_some() || has(step),
+                        |step| {
+                            step.output = outputs.get(&*step.id).cloned();
+                        },
+                    );
                     Kept::Workflow(workflow)
                 }
             };

@@ -5,8 +5,8 @@ use super::{
     OutcomeOut, Output, Part, PartKey, Partition, Planned, Receipt, Refusal, Source, Staged, Tally, TaskRef, What,
 };
 use crate::workflow::{
-    Event, Fact, Input, Outcome, Payload, Phase, PlanRejection, PlannedStep, Position, Reason, Rejection, Step,
-    TaskEnd, Timestamp, Usage, Workflow, World, decided, ended, outstanding,
+    Event, Fact, Input, Outcome, Payload, Phase, Plan, PlanRejection, Position, Reason, Rejection, Step, TaskEnd,
+    Timestamp, Usage, Workflow, World, decided, ended, outstanding,
 };
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -388,9 +388,9 @@ fn finish(staged: &mut Staged, task_id: Arc<str>, draft: Draft) {
                 part(PartKey::task(&task_id), Some(Part::Task(Arc::clone(task))));
             }
             if let Some(plan) = written_plan(&workflow)
-                && written_plan(&committed).is_none_or(|before| !Arc::ptr_eq(before, plan))
+                && written_plan(&committed).is_none_or(|before| !before.is(plan))
             {
-                part(PartKey::plan(&task_id), Some(Part::Plan(Arc::clone(plan))));
+                part(PartKey::plan(&task_id), Some(Part::Plan(plan.clone())));
             }
             for step_id in &outputs {
                 let output = workflow.step(step_id).and_then(|step| step.output.clone());
@@ -408,9 +408,9 @@ fn finish(staged: &mut Staged, task_id: Arc<str>, draft: Draft) {
 }
 
 /// The plan, if it did not come with the task.
-fn written_plan(workflow: &Workflow) -> Option<&Arc<[PlannedStep]>> {
+fn written_plan(workflow: &Workflow) -> Option<&Plan> {
     let given = workflow.task.as_ref().and_then(|task| task.plan.as_ref());
-    workflow.plan.as_ref().filter(|plan| given.is_none_or(|given| !Arc::ptr_eq(given, plan)))
+    workflow.plan.as_ref().filter(|plan| given.is_none_or(|given| !given.is(plan)))
 }
 
 /// Deletes the parts beside the head that are in the topic already.

@@ -13,7 +13,7 @@ pub use calls::{AllowedBy, Asker, CardsOf, Observe};
 
 use crate::worker::mutant::{self, Mutant};
 use crate::worker::{Returned, Runner};
-use crate::workflow::{Effect, Input, PlanAnswer, PlannedStep, Task, Timer, TimerKind, Timestamp, Workflow};
+use crate::workflow::{Effect, Input, Plan, PlanAnswer, Task, Timer, TimerKind, Timestamp, Workflow};
 use calls::{Calls, Said};
 use plan_memory::PlanMemory;
 use questions::Wanted;
@@ -29,7 +29,7 @@ struct Running {
     /// Numbers of the questions being asked.
     questions: Vec<u32>,
     /// The plan that is followed, to be remembered should it succeed.
-    followed: Option<(Arc<Task>, Arc<[PlannedStep]>)>,
+    followed: Option<(Arc<Task>, Plan)>,
     /// The plan that the LLM wrote last, to be told should it have to be mended.
     written: Option<Arc<PlanAnswer>>,
 }
@@ -165,15 +165,15 @@ impl Runner for EffectRunner {
 }
 
 /// The plan that a task of some type follows.
-fn followed(workflow: &Workflow) -> Option<(Arc<Task>, Arc<[PlannedStep]>)> {
+fn followed(workflow: &Workflow) -> Option<(Arc<Task>, Plan)> {
     let (task, plan) = (workflow.task.as_ref()?, workflow.plan.as_ref()?);
-    task.kind.is_some().then(|| (Arc::clone(task), Arc::clone(plan)))
+    task.kind.is_some().then(|| (Arc::clone(task), plan.clone()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workflow::{ChoiceState, OpenChoice, Outcome, Phase, Planning, TimerKind};
+    use crate::workflow::{ChoiceState, OpenChoice, Outcome, Phase, PlannedStep, Planning, TimerKind};
 
     fn deadline(due: i64) -> Effect {
         Effect::Timer(Timer { due: Timestamp(due), kind: TimerKind::TaskDeadline })
@@ -252,7 +252,7 @@ mod tests {
         let live = Workflow {
             phase: Phase::Live,
             task: Some(Arc::new(task)),
-            plan: Some([step("a"), step("b")].into()),
+            plan: Some(vec![step("a"), step("b")].into()),
             ..Workflow::default()
         };
         let failed = Phase::Ended { outcome: Outcome::Failed, at: Timestamp(1) };

@@ -159,8 +159,8 @@ mod tests {
         Arc::new(Workflow {
             phase: Phase::Live,
             task: Some(Arc::new(task)),
-            plan: Some([step("find"), step("pay")].into()),
-            steps: vec![done, Step::new("pay".into(), StepStatus::Failed)],
+            plan: Some(vec![step("find"), step("pay")].into()),
+            steps: [done, Step::new("pay".into(), StepStatus::Failed)].into_iter().collect(),
             planning: Some(Planning {
                 question,
                 tries: 1,

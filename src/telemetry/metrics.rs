@@ -385,6 +385,10 @@ mod tests {
         metrics.llm("http://a", "m").input_tokens.inc_by(7);
         metrics.llm_calls("http://a", "m", "valid").inc();
         metrics.live_workflows.set(3);
+        metrics.agent_outcomes("TIMEOUT").inc();
+        metrics.agent("scorer", Some((2, 0.25)));
+        metrics.agent("gone", Some((0, 1.0)));
+        metrics.agent("gone", None);
         metrics.transaction_seconds.observe(0.004);
         let text = metrics.render();
         for line in [
@@ -394,10 +398,14 @@ mod tests {
             r#"baton_decisions_total{by="LLM",degraded="low_confidence"} 1"#,
             r#"baton_llm_tokens_total{provider="http://a",model="m",direction="input"} 7"#,
             r#"baton_live_workflows 3"#,
+            r#"baton_agent_outcomes_total{outcome="TIMEOUT"} 1"#,
+            r#"baton_agent_breaker{agent="scorer"} 2"#,
+            r#"baton_agent_health_score{agent="scorer"} 0.25"#,
             "baton_transaction_seconds_count 1",
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }
+        assert!(!text.contains("gone"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }
 }

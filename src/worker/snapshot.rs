@@ -6,7 +6,7 @@ use super::mutant::{self, Mutant};
 use crate::contract::{self as wire, Codec, Snapshot, StepPayload, TaskSubmitted, Undecided};
 use crate::partition::{Part, Receipt};
 use crate::workflow::{
-    ChoiceState, Command, HeldCommand, NextAgent, OpenChoice, Outcome, Payload, Phase, Planning, Position, Step,
+    ChoiceState, Command, HeldCommand, NextAgent, OpenChoice, Outcome, Payload, Phase, Plan, Planning, Position, Step,
     StepStatus, Timestamp, Trouble, Usage, Used, Workflow,
 };
 use std::sync::Arc;
@@ -283,7 +283,7 @@ fn workflow(skeleton: wire::Skeleton) -> Option<Workflow> {
         unapproved: skeleton.unapproved,
         paused: skeleton.paused,
         // What it is comes in another part.
-        plan: skeleton.planned.then(Arc::default),
+        plan: skeleton.planned.then(Plan::default),
         planning: skeleton.planning.map(|planning| Planning {
             question: unsigned(planning.question),
             tries: unsigned(planning.tries),

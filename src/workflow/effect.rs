@@ -83,19 +83,25 @@ pub fn outstanding(workflow: &Workflow) -> Vec<Effect> {
             owed.push(Effect::Ask { question: choice.question, set, offers_done, deadline: *deadline });
         }
     }
-    for step in &workflow.steps {
-        let (step_id, attempt) = (Arc::clone(&step.id), step.attempt);
+    for step in workflow.steps.iter() {
+        let known = || (Arc::clone(&step.id), step.attempt);
         match step.status {
-            StepStatus::Assigned { accept_by } => owed.push(timer(accept_by, TimerKind::AcceptBy { step_id, attempt })),
+            StepStatus::Assigned { accept_by } => {
+                let (step_id, attempt) = known();
+                owed.push(timer(accept_by, TimerKind::AcceptBy { step_id, attempt }));
+            }
             // The earlier of the two is enough: each word of the agent's makes this anew.
             StepStatus::Accepted { done_by, quiet_by } if done_by <= quiet_by => {
+                let (step_id, attempt) = known();
                 owed.push(timer(done_by, TimerKind::DoneBy { step_id, attempt }));
             }
             StepStatus::Accepted { quiet_by, .. } => {
+                let (step_id, attempt) = known();
                 owed.push(timer(quiet_by, TimerKind::QuietBy { step_id, attempt }));
             }
             // A task that is held back goes on when it is let go.
             StepStatus::Delayed { until } if !workflow.is_held_back() => {
+                let (step_id, attempt) = known();
                 owed.push(timer(until, TimerKind::RetryAt { step_id, attempt }));
             }
             StepStatus::Delayed { .. }

@@ -77,7 +77,10 @@ pub fn ended(before: &Workflow, events: &[Event]) -> Vec<Ended> {
     if !events.iter().any(|event| may_end(&event.fact)) {
         return found;
     }
-    let mut open: Vec<Open<'_>> = before.steps.iter().filter(|step| step.status.is_assigned()).map(Open::of).collect();
+    // Assigned by these events, and not ended by them.
+    let mut fresh: Vec<Open<'_>> = Vec::new();
+    // Steps whose assignment of before has ended.
+    let mut closed: Vec<&str> = Vec::new();
     for event in events {
         let mut end = |one: Open<'_>, how: How, usage: Usage, output_bytes: usize| {
             found.push(Ended {
@@ -94,7 +97,7 @@ pub fn ended(before: &Workflow, events: &[Event]) -> Vec<Ended> {
         };
         let (step_id, how, usage, output_bytes): (&str, How, Usage, usize) = match &event.fact {
             Fact::StepAssigned(assigned) => {
-                open.push(Open {
+                fresh.push(Open {
                     step_id: &assigned.step_id,
                     agent_name: &assigned.chosen.agent_name,
                     agent_version: &assigned.chosen.version,
@@ -104,16 +107,24 @@ pub fn ended(before: &Workflow, events: &[Event]) -> Vec<Ended> {
                 continue;
             }
             Fact::TaskEnded(task_end) => {
-                let withdrawn = || How::Withdrawn(task_end.reason.clone());
-                open.drain(..).for_each(|one| end(one, withdrawn(), Usage::default(), 0));
+                // A RETRY that came before its task begins it anew within the same decision.
+                let all: Vec<Open<'_>> = still_open(before, &closed).chain(fresh.drain(..)).collect();
+                for one in all {
+                    closed.push(one.step_id);
+                    end(one, How::Withdrawn(task_end.reason.clone()), Usage::default(), 0);
+                }
                 continue;
             }
             Fact::PlanAccepted(acceptance) => {
-                let kept = |one: &Open<'_>| acceptance.plan.iter().any(|step| *step.step_id == **one.step_id);
-                let (stay, gone): (Vec<_>, Vec<_>) = open.drain(..).partition(kept);
-                open = stay;
-                let withdrawn = || How::Withdrawn("replanned".to_owned());
-                gone.into_iter().for_each(|one| end(one, withdrawn(), Usage::default(), 0));
+                let is_gone = |one: &Open<'_>| acceptance.plan.place(one.step_id).is_none();
+                let gone: Vec<Open<'_>> = still_open(before, &closed)
+                    .filter(is_gone)
+                    .chain(fresh.extract_if(.., |one| is_gone(one)))
+                    .collect();
+                for one in gone {
+                    closed.push(one.step_id);
+                    end(one, How::Withdrawn("replanned".to_owned()), Usage::default(), 0);
+                }
                 continue;
             }
             Fact::StepSucceeded { step_id, usage, output } => (step_id, How::Succeeded, *usage, output.text().len()),
@@ -128,11 +139,22 @@ pub fn ended(before: &Workflow, events: &[Event]) -> Vec<Ended> {
             }
             _ => continue,
         };
-        if let Some(place) = open.iter().position(|one| **one.step_id == *step_id) {
-            end(open.remove(place), how, usage, output_bytes);
+        if let Some(place) = fresh.iter().position(|one| **one.step_id == *step_id) {
+            end(fresh.remove(place), how, usage, output_bytes);
+        } else if let Some(step) = before.step(step_id).filter(|step| step.status.is_assigned())
+            && !closed.contains(&step_id)
+        {
+            closed.push(step_id);
+            end(Open::of(step), how, usage, output_bytes);
         }
     }
     found
+}
+
+/// The assignments of before that no event has ended yet.
+fn still_open<'a>(before: &'a Workflow, closed: &[&str]) -> impl Iterator<Item = Open<'a>> {
+    let open = before.steps.iter().filter(|step| step.status.is_assigned());
+    open.filter(|step| !closed.contains(&&*step.id)).map(Open::of)
 }
 
 /// Whether an assignment may end with it. Most facts that are not of this kind are looked at no further.

@@ -1,8 +1,8 @@
 //! Facts, in the past tense: the only thing that changes a workflow, and what `task-events` tells.
 
 use super::{
-    Attempt, Chosen, Command, ContentHash, ErrorClass, NextAgent, Outcome, Payload, PlannedStep, Position, Settled,
-    Task, TimerKind, Timestamp, Usage,
+    Attempt, Chosen, Command, ContentHash, ErrorClass, NextAgent, Outcome, Payload, Plan, Position, Settled, Task,
+    TimerKind, Timestamp, Usage,
 };
 use std::sync::Arc;
 
@@ -152,7 +152,7 @@ impl ApprovalReason {
 pub struct PlanAcceptance {
     /// None = given in the task.
     pub question: Option<u32>,
-    pub plan: Arc<[PlannedStep]>,
+    pub plan: Plan,
     pub attempts: Vec<Attempt>,
     /// Whether the LLM wrote it.
     pub written: bool,

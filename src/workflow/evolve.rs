@@ -2,7 +2,7 @@
 
 use super::{
     Assigned, Attempt, Choice, ChoiceState, Command, CommandKind, Decision, Event, Fact, HeldCommand, NextAgent,
-    OpenChoice, Outcome, Phase, PlanAcceptance, Planning, Step, StepStatus, Timestamp, Usage, Workflow,
+    OpenChoice, Outcome, Phase, PlanAcceptance, PlannedStep, Planning, Step, StepStatus, Timestamp, Usage, Workflow,
 };
 use std::sync::Arc;
 
@@ -127,15 +127,16 @@ pub fn evolve(workflow: &mut Workflow, event: &Event) {
 }
 
 fn step_mut<'a>(workflow: &'a mut Workflow, id: &str) -> Option<&'a mut Step> {
-    workflow.steps.iter_mut().find(|step| &*step.id == id)
+    let place = workflow.place(id)?;
+    workflow.steps.get_mut(place)
 }
 
 fn step_or_new<'a>(workflow: &'a mut Workflow, id: &Arc<str>) -> &'a mut Step {
-    let place = workflow.steps.iter().position(|step| step.id == *id).unwrap_or_else(|| {
+    let place = workflow.place(id).unwrap_or_else(|| {
         workflow.steps.push(Step::new(Arc::clone(id), StepStatus::Choosing));
         workflow.steps.len() - 1
     });
-    &mut workflow.steps[place]
+    workflow.steps.get_mut(place).expect("it is there, or was just put there")
 }
 
 fn status(workflow: &mut Workflow, step_id: &str, status: StepStatus) {
@@ -155,16 +156,14 @@ fn plan(workflow: &mut Workflow, acceptance: &PlanAcceptance) {
     workflow.planning = None;
     spend(workflow, &acceptance.attempts);
     workflow.replans += u32::from(workflow.plan.is_some());
-    workflow.plan = Some(Arc::clone(&acceptance.plan));
+    workflow.plan = Some(acceptance.plan.clone());
     workflow.choices.clear();
-    let mut before = std::mem::take(&mut workflow.steps);
-    for planned in acceptance.plan.iter() {
-        let kept = before.iter().position(|step| *step.id == *planned.step_id);
-        workflow.steps.push(match kept {
-            Some(place) => before.swap_remove(place),
-            None => Step::new(planned.step_id.as_str().into(), StepStatus::Waiting),
-        });
-    }
+    let before = std::mem::take(&mut workflow.steps);
+    let step = |planned: &PlannedStep| {
+        let kept = before.iter().find(|step| *step.id == *planned.step_id);
+        kept.cloned().unwrap_or_else(|| Step::new(planned.step_id.as_str().into(), StepStatus::Waiting))
+    };
+    workflow.steps = acceptance.plan.iter().map(step).collect();
 }
 
 fn open(workflow: &mut Workflow, step_id: &Arc<str>, question: u32, state: ChoiceState) {
@@ -289,9 +288,7 @@ fn pause(workflow: &mut Workflow) {
     workflow.paused = true;
     workflow.choices.clear();
     workflow.planning = None;
-    for step in workflow.steps.iter_mut().filter(|step| step.status == StepStatus::Choosing) {
-        step.status = StepStatus::Waiting;
-    }
+    workflow.steps.change(|step| step.status == StepStatus::Choosing, |step| step.status = StepStatus::Waiting);
 }
 
 /// What succeeded stays; all else begins anew, with budgets for hops and attempts of its own.
@@ -303,11 +300,12 @@ fn retry(workflow: &mut Workflow, at: Timestamp) {
     workflow.deadline = workflow.deadline.max(at.plus(lasted));
     workflow.used.hops = 0;
     workflow.used.attempts = 0;
-    for step in workflow.steps.iter_mut().filter(|step| step.status != StepStatus::Succeeded) {
+    let anew = |step: &mut Step| {
         step.status = StepStatus::Waiting;
         step.ended_at = None;
         step.trouble = None;
-    }
+    };
+    workflow.steps.change(|step| step.status != StepStatus::Succeeded, anew);
 }
 
 fn ended(workflow: &mut Workflow, outcome: Outcome, at: Timestamp) {
@@ -317,10 +315,11 @@ fn ended(workflow: &mut Workflow, outcome: Outcome, at: Timestamp) {
     if outcome == Outcome::Succeeded {
         workflow.commands.clear();
     }
-    for step in workflow.steps.iter_mut().filter(|step| !step.status.is_over()) {
-        // What was still with an agent ends with its task; a late report on it changes nothing.
+    // What was still with an agent ends with its task; a late report on it changes nothing.
+    let end = |step: &mut Step| {
         let begun = step.attempt > 0;
         step.status = if begun { StepStatus::Failed } else { StepStatus::Skipped };
         step.ended_at = Some(at);
-    }
+    };
+    workflow.steps.change(|step| !step.status.is_over(), end);
 }

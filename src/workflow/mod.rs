@@ -27,6 +27,7 @@ mod policy;
 mod reason;
 mod report;
 mod state;
+mod steps;
 mod task;
 mod timestamp;
 mod world;
@@ -43,7 +44,7 @@ pub use event::{Acceptance, ApprovalReason, Assigned, Decision, Event, Fact, Pla
 pub use evolve::evolve;
 pub use input::{Input, Submission};
 pub use payload::Payload;
-pub use plan::{contract_name, faults as plan_faults};
+pub use plan::{Plan, contract_name, faults as plan_faults};
 pub use policy::{Prefer, RetryRule, RetryRules};
 pub use reason::Reason;
 pub use report::{ErrorClass, Report, ReportError, ReportStatus, Usage};
@@ -51,6 +52,7 @@ pub use state::{
     ChoiceState, ContentHash, HeldCommand, NextAgent, OpenChoice, Outcome, Phase, Planning, Position, Step, StepStatus,
     Trouble, Used, Workflow,
 };
+pub use steps::Steps;
 pub use task::{Limits, Mode, OnStepFailure, PlannedStep, Task};
 pub use timestamp::Timestamp;
 pub use world::{AgentTraits, PlanFallback, Rules, World};

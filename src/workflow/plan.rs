@@ -1,7 +1,109 @@
-//! Whether a plan can be followed. All that is wrong with it at once, each fault naming step, value and remedy.
+//! Plans, and whether one can be followed: all that is wrong with it at once, each fault naming step, value and remedy.
 
 use super::{PlannedStep, World};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// A plan: its steps in the order they were written, each found by its id, and what each depends on by place. Copies share
+/// it.
+#[derive(Clone)]
+pub struct Plan(Arc<Inner>);
+
+struct Inner {
+    steps: Box<[PlannedStep]>,
+    /// Hashes of the steps' ids and their places, sorted: what is looked through lies together, which the ids do not.
+    by_id: Box<[(u32, u32)]>,
+    /// Places of what the steps depend on, one step's after the other's; [`NOWHERE`] of what the plan does not have.
+    needs: Box<[u32]>,
+    /// Where each step's needs end.
+    ends: Box<[u32]>,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+impl Plan {
+    /// The place of the step with that id.
+    #[must_use]
+    pub fn place(&self, id: &str) -> Option<usize> {
+        place(&self.0.steps, &self.0.by_id, id)
+    }
+
+    /// Places of what the step at `place` depends on; none for what the plan does not have.
+    pub fn needs(&self, place: usize) -> impl Iterator<Item = Option<usize>> {
+        let Inner { needs, ends, .. } = &*self.0;
+        let end_of = |place: usize| ends.get(place).map_or(0, |end| *end as usize);
+        let start = place.checked_sub(1).map_or(0, end_of);
+        let own = needs.get(start..end_of(place)).unwrap_or_default();
+        own.iter().map(|place| (*place != NOWHERE).then_some(*place as usize))
+    }
+
+    /// Whether the two are one in memory.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+fn place(steps: &[PlannedStep], by_id: &[(u32, u32)], id: &str) -> Option<usize> {
+    let hash = hash(id);
+    let start = by_id.partition_point(|(of, _)| *of < hash);
+    let same = by_id[start..].iter().take_while(|(of, _)| *of == hash).map(|(_, place)| *place as usize);
+    same.into_iter().find(|place| steps[*place].step_id == id)
+}
+
+/// FNV-1a, 32 bits: ids are short.
+fn hash(id: &str) -> u32 {
+    id.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+impl From<Vec<PlannedStep>> for Plan {
+    fn from(steps: Vec<PlannedStep>) -> Self {
+        let mut by_id: Box<[(u32, u32)]> =
+            (0..).zip(&steps).map(|(place, step)| (hash(&step.step_id), place)).collect();
+        by_id.sort_unstable();
+        let (mut needs, mut ends) = (Vec::new(), Vec::with_capacity(steps.len()));
+        let small = |number: usize| u32::try_from(number).unwrap_or(NOWHERE);
+        for step in &steps {
+            needs.extend(step.depends_on.iter().map(|id| place(&steps, &by_id, id).map_or(NOWHERE, small)));
+            ends.push(small(needs.len()));
+        }
+        Self(Arc::new(Inner { steps: steps.into(), by_id, needs: needs.into(), ends: ends.into() }))
+    }
+}
+
+impl FromIterator<PlannedStep> for Plan {
+    fn from_iter<I: IntoIterator<Item = PlannedStep>>(steps: I) -> Self {
+        steps.into_iter().collect::<Vec<_>>().into()
+    }
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Vec::new().into()
+    }
+}
+
+impl Deref for Plan {
+    type Target = [PlannedStep];
+
+    fn deref(&self) -> &[PlannedStep] {
+        &self.0.steps
+    }
+}
+
+impl PartialEq for Plan {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(other) || **self == **other
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
 
 /// Faults told of one plan at most; the rest is counted.
 const MAX_FAULTS: usize = 50;
@@ -150,6 +252,19 @@ pub fn contract_name(contract: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_and_what_they_depend_on_are_found_by_place() {
+        let step = |id: &str, depends_on: &[&str]| PlannedStep {
+            step_id: id.to_owned(),
+            depends_on: depends_on.iter().map(|id| (*id).to_owned()).collect(),
+            ..PlannedStep::default()
+        };
+        let plan: Plan = [step("b", &[]), step("a", &["b", "x"]), step("c", &["a"])].into_iter().collect();
+        assert_eq!(["a", "b", "c", "x"].map(|id| plan.place(id)), [Some(1), Some(0), Some(2), None]);
+        let needs: Vec<Vec<Option<usize>>> = (0..4).map(|place| plan.needs(place).collect()).collect();
+        assert_eq!(needs, [vec![], vec![Some(0), None], vec![Some(1)], vec![]]);
+    }
 
     #[test]
     fn an_inline_schema_and_any_have_no_name() {

@@ -1,6 +1,6 @@
 //! What is known of one task. Everything here is in the snapshot; nothing else decides.
 
-use super::{Command, Payload, PlannedStep, Task, Timestamp, Usage};
+use super::{Command, Payload, Plan, PlannedStep, Steps, Task, Timestamp, Usage};
 use std::fmt;
 use std::sync::Arc;
 
@@ -48,14 +48,15 @@ pub struct Workflow {
     /// Nothing further is begun until a person says RESUME.
     pub paused: bool,
     /// None of a route.
-    pub plan: Option<Arc<[PlannedStep]>>,
+    pub plan: Option<Plan>,
     /// A plan is being written.
     pub planning: Option<Planning>,
     /// Plans that were written after the first.
     pub replans: u32,
     /// Steps whose agent is still to be chosen.
     pub choices: Vec<OpenChoice>,
-    pub steps: Vec<Step>,
+    /// Those of a plan at their places in it.
+    pub steps: Steps,
     /// Ids of the latest commands, so that one said twice counts once.
     pub commands: Vec<Arc<str>>,
     /// Commands that came before their task, as topics overtake each other.
@@ -270,7 +271,14 @@ impl Step {
 impl Workflow {
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&Step> {
-        self.steps.iter().find(|step| &*step.id == id)
+        self.steps.get(self.place(id)?)
+    }
+
+    /// The place of a step.
+    pub(super) fn place(&self, id: &str) -> Option<usize> {
+        let is_it = |place: &usize| self.steps.get(*place).is_some_and(|step| *step.id == *id);
+        let by_plan = self.plan.as_ref().and_then(|plan| plan.place(id)).filter(is_it);
+        by_plan.or_else(|| self.steps.iter().position(|step| *step.id == *id))
     }
 
     #[must_use]
@@ -287,7 +295,8 @@ impl Workflow {
     /// The plan's word on a step; none in a route.
     #[must_use]
     pub fn planned(&self, id: &str) -> Option<&PlannedStep> {
-        self.plan.as_ref()?.iter().find(|step| step.step_id == id)
+        let plan = self.plan.as_ref()?;
+        plan.get(plan.place(id)?)
     }
 
     /// What the step's agent gets, and whose output it is if it is one's: the step's own input, else what it depends on
@@ -315,8 +324,7 @@ impl Workflow {
             },
             several => {
                 let done = several.iter().filter_map(done);
-                let outputs = done.map(|(step, output)| (step.id.to_string(), output.value()));
-                (Some(Payload::from(serde_json::Value::Object(outputs.collect()).to_string())), None)
+                (Some(Payload::object(done.map(|(step, output)| (&*step.id, output)))), None)
             }
         }
     }
@@ -329,13 +337,12 @@ impl Workflow {
         let needed: std::collections::BTreeSet<&str> =
             plan.iter().flat_map(|step| step.depends_on.iter().map(String::as_str)).collect();
         let leaves: Vec<&PlannedStep> = plan.iter().filter(|step| !needed.contains(step.step_id.as_str())).collect();
-        let output = |step: &PlannedStep| self.step(&step.step_id).and_then(|step| step.output.clone());
+        let output = |step: &PlannedStep| self.step(&step.step_id).and_then(|step| step.output.as_ref());
         if let [leaf] = leaves.as_slice() {
-            return output(leaf);
+            return output(leaf).cloned();
         }
-        let outputs = leaves.iter().filter_map(|step| Some((step.step_id.clone(), output(step)?.value())));
-        let outputs: serde_json::Map<String, serde_json::Value> = outputs.collect();
-        (!outputs.is_empty()).then(|| Payload::from(serde_json::Value::Object(outputs).to_string()))
+        let mut outputs = leaves.iter().filter_map(|step| Some((&*step.step_id, output(step)?))).peekable();
+        outputs.peek().is_some().then(|| Payload::object(outputs))
     }
 
     /// Whether nothing new may be begun now.

@@ -1,6 +1,5 @@
-use super::{Payload, Timestamp};
+use super::{Payload, Plan, Timestamp};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What a user submitted, decoded and checked in form; never changed afterwards.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +15,7 @@ pub struct Task {
     pub priority: u8,
     pub deadline: Option<Timestamp>,
     pub not_before: Option<Timestamp>,
-    pub plan: Option<Arc<[PlannedStep]>>,
+    pub plan: Option<Plan>,
     pub mode: Mode,
     /// Names of the agents allowed; empty = all.
     pub agents: Vec<String>,

@@ -1,5 +1,6 @@
 //! Agents: they read their topics at least once and say whatever agents say, late, twice, never, or nonsense.
 
+use super::breakers;
 use super::world::{PREFIX, World};
 use baton::contract::{AgentReport, Assignment, ErrorClass, ReportError, ReportStatus, Usage, home_partition};
 use baton::selection::{Agent, Definition, Registry, Resolved, Version, topic_name};
@@ -150,6 +151,7 @@ fn beat(world: &World) {
 /// One agent reads, or one report is sent; whether anything was done.
 pub(crate) fn act(world: &World) -> bool {
     beat(world);
+    breakers::act(world);
     let now = world.time();
     let due = {
         let sending = &mut world.agents.borrow_mut().sending;

@@ -2,6 +2,7 @@
 //! weight it has is next.
 
 use super::agents;
+use super::breakers;
 use super::kafka::FakeLog;
 use super::llm::SimRunner;
 use super::model::Model;
@@ -31,7 +32,7 @@ pub(crate) fn taken(world: &World, worker: &Worker<FakeLog, SimRunner>) -> Taken
     let partitions: BTreeSet<i32> = worker.partitions().map(baton::partition::Partition::number).collect();
     let count = |name: &str| {
         let workflows = partitions.iter().flat_map(|number| model.workflows(*number));
-        let steps = workflows.flat_map(|(_, workflow)| &workflow.steps);
+        let steps = workflows.flat_map(|(_, workflow)| workflow.steps.iter());
         steps.filter(|step| step.status.is_assigned() && *step.agent_name == *name).count()
     };
     let by_agent = agents::limited().map(|(name, _)| (name, count(name))).collect();
@@ -58,11 +59,12 @@ pub(crate) fn starvation(world: &World) {
     let model = world.model.borrow();
     let all = || 0..i32::try_from(world.partitions).expect("a few");
     for (name, _) in agents::limited() {
-        let steps = all().flat_map(|number| model.workflows(number)).flat_map(|(_, workflow)| &workflow.steps);
+        let steps = all().flat_map(|number| model.workflows(number)).flat_map(|(_, workflow)| workflow.steps.iter());
         let busy = steps.filter(|step| step.status.is_assigned()).any(|step| *step.agent_name == *name);
         let waits = all().any(|number| line(&model, number, name).next().is_some());
         let mut idle = world.idle.borrow_mut();
-        if busy || !waits {
+        // Over a breaker that is not closed nobody is let in, but where its turn is.
+        if busy || !waits || !breakers::is_closed(world, name) {
             idle.remove(name);
             continue;
         }

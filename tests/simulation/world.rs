@@ -1,6 +1,7 @@
 //! One run: everything there is, and who goes on next. All of it on one thread, and all chance from one seed.
 
 use super::agents::{self, Agents};
+use super::breakers;
 use super::client::{self, Client};
 use super::dice::Dice;
 use super::kafka::{Broker, Host as _, Topic};
@@ -42,6 +43,7 @@ pub(crate) struct World {
     pub(crate) registry: Arc<SharedRegistry>,
     pub(crate) presence: Arc<SharedPresence>,
     pub(crate) agent_health: Arc<SharedAgentHealth>,
+    pub(crate) breakers: RefCell<breakers::Due>,
     pub(crate) names: Arc<ContractNames>,
     pub(crate) codec: Arc<Codec>,
     /// What workers want to have looked up.
@@ -103,6 +105,7 @@ impl World {
             registry: Arc::default(),
             presence: Arc::default(),
             agent_health: Arc::default(),
+            breakers: RefCell::default(),
             names: Arc::default(),
             codec,
             needs: Arc::default(),

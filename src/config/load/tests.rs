@@ -186,6 +186,24 @@ fn all_faults_come_at_once_with_key_value_origin_and_remedy() {
 }
 
 #[test]
+fn faults_of_insights_are_told_by_key() {
+    let file = "[insights]\nhalf_life_outcomes = 0.5\nbreaker_failures = 2.0\nbreaker_wait = \"1m\"\n\
+                breaker_longest_wait = \"10s\"\nbreaker_probes = 0\npublish_every = \"1h\"";
+    let faults = faults(file, &[], &[]);
+    let keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "insights.half_life_outcomes",
+            "insights.publish_every",
+            "insights.breaker_failures",
+            "insights.breaker_longest_wait",
+            "insights.breaker_probes"
+        ]
+    );
+}
+
+#[test]
 fn what_baton_owns_of_the_client_is_refused_by_name() {
     let file = "[kafka.client]\n\"group.id\" = \"mine\"\nsession.timeout.ms = 45000\n\"linger.ms\" = 5";
     let faults = faults(file, &[("BATON__KAFKA__CLIENT__ISOLATION_LEVEL", "read_uncommitted")], &[]);

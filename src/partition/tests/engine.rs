@@ -12,7 +12,7 @@ fn diamond() -> Task {
         ..PlannedStep::default()
     };
     Task {
-        plan: Some([step("a", &[]), step("b", &["a"]), step("c", &["a"]), step("d", &["b", "c"])].into()),
+        plan: Some(vec![step("a", &[]), step("b", &["a"]), step("c", &["a"]), step("d", &["b", "c"])].into()),
         ..plain()
     }
 }
@@ -113,6 +113,16 @@ proptest! {
         history.insert(history.len() / 2, task(diamond()));
         check(&history);
     }
+}
+
+#[test]
+fn a_task_that_waited_commands_end_twice_in_one_decision_leaves_one_outcome_of_its_assignment() {
+    let held = [CommandKind::Cancel, CommandKind::Retry, CommandKind::Cancel].map(|kind| command(kind, None));
+    let mut history: Vec<Input> = held.into();
+    history.push(task(diamond()));
+    let seen = check(&history);
+    assert_eq!(kinds(&seen).iter().filter(|kind| **kind == "ended").count(), 2);
+    assert_eq!((seen.outcomes.as_slice(), seen.withdrawn.len()), (&["t~0-0~a~1".to_owned()][..], 1));
 }
 
 fn workflow(partition: &Partition) -> &Workflow {

@@ -1,5 +1,6 @@
 //! What holds for every choice, as sentences. `World` keeps the noise out of them.
 
+mod breakers;
 mod choosing;
 mod definitions;
 mod registry;

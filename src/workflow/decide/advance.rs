@@ -1,8 +1,8 @@
 //! Begins whatever can be begun now, and ends the task where nothing is left.
 
 use super::super::{
-    ApprovalReason, Fact, Mode, OnStepFailure, Outcome, Phase, PlanAcceptance, PlannedStep, Step, StepStatus, Task,
-    Workflow, World,
+    ApprovalReason, Fact, Mode, OnStepFailure, Outcome, Phase, Plan, PlanAcceptance, Step, StepStatus, Task, Workflow,
+    World,
 };
 use super::{Facts, failures, planning, routing};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ fn begin(facts: &mut Facts<'_>, world: &dyn World) {
     let Task { plan, mode, .. } = &*task;
     let rules = world.rules();
     match (plan, mode) {
-        (Some(plan), _) => follow(facts, Arc::clone(plan), world),
+        (Some(plan), _) => follow(facts, plan.clone(), world),
         (None, Mode::Plan) => planning::ask(facts, 1, Vec::new(), rules),
         (None, Mode::Auto) if rules.auto_plans && rules.can_plan => planning::ask(facts, 1, Vec::new(), rules),
         (None, Mode::Auto | Mode::Route) => routing::next_hop(facts, world),
@@ -56,7 +56,7 @@ fn begin(facts: &mut Facts<'_>, world: &dyn World) {
 }
 
 /// Follows a plan that the LLM did not write.
-pub(super) fn follow(facts: &mut Facts<'_>, plan: Arc<[PlannedStep]>, world: &dyn World) {
+pub(super) fn follow(facts: &mut Facts<'_>, plan: Plan, world: &dyn World) {
     let acceptance = PlanAcceptance { question: None, plan, attempts: Vec::new(), written: false };
     facts.add(Fact::PlanAccepted(Box::new(acceptance)));
     advance(facts, world);
@@ -73,25 +73,16 @@ fn failed_for_good(workflow: &Workflow) -> Option<Arc<str>> {
 /// Steps that wait for nothing any more, in the plan's order.
 fn ready(workflow: &Workflow) -> Vec<Arc<str>> {
     let free = |(place, step): &(usize, &Step)| {
-        let succeeded = |id: &String| depended_on(workflow, *place, id).is_some_and(has_succeeded);
+        let step_at = |place: usize| workflow.steps.get(place);
+        let succeeded = |need: Option<usize>| need.and_then(step_at).is_some_and(has_succeeded);
         step.status == StepStatus::Waiting
-            && workflow
-                .plan
-                .as_ref()
-                .is_none_or(|plan| plan.get(*place).is_some_and(|step| step.depends_on.iter().all(succeeded)))
+            && workflow.plan.as_ref().is_none_or(|plan| plan.needs(*place).all(succeeded))
     };
     workflow.steps.iter().enumerate().filter(free).map(|(_, step)| Arc::clone(&step.id)).collect()
 }
 
 fn has_succeeded(step: &Step) -> bool {
     step.status == StepStatus::Succeeded
-}
-
-/// A step that the one at `place` depends on. Looked for from there backwards: most plans name a step soon after what it
-/// depends on.
-fn depended_on<'w>(workflow: &'w Workflow, place: usize, id: &str) -> Option<&'w Step> {
-    let before = workflow.steps.get(..place)?;
-    before.iter().rev().find(|step| *step.id == *id).or_else(|| workflow.step(id))
 }
 
 fn start(facts: &mut Facts<'_>, step_id: &Arc<str>, world: &dyn World) {

@@ -81,8 +81,8 @@ fn skip_dependents(facts: &mut Facts<'_>, failed: &Arc<str>) {
         let workflow = facts.workflow();
         // Steps are in their plan's order.
         let planned = workflow.plan.iter().flat_map(|plan| plan.iter());
-        let mut waiting = workflow.steps.iter().zip(planned).filter(|(step, _)| step.status == StepStatus::Waiting);
-        let found = waiting.find_map(|(step, planned)| {
+        let waiting = |(step, _): &(&Step, _)| step.status == StepStatus::Waiting;
+        let found = workflow.steps.iter().zip(planned).filter(waiting).find_map(|(step, planned)| {
             let because = gone.iter().find(|gone| planned.depends_on.iter().any(|before| **before == ***gone))?;
             Some((Arc::clone(because), Arc::clone(&step.id)))
         });

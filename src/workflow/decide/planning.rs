@@ -99,7 +99,7 @@ fn fall_back(facts: &mut Facts<'_>, faults: &[String], world: &dyn World) {
     match world.rules().plan_fallback {
         PlanFallback::Step if !replanned => {
             let step = PlannedStep { step_id: "1".to_owned(), objective: task.objective.clone(), ..Default::default() };
-            advance::follow(facts, [step].into(), world);
+            advance::follow(facts, vec![step].into(), world);
         }
         PlanFallback::Route if !replanned => routing::next_hop(facts, world),
         PlanFallback::Step | PlanFallback::Route | PlanFallback::Fail => {

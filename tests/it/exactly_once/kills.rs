@@ -90,8 +90,9 @@ impl<'s> Victim<'s> {
     }
 }
 
-/// So that a timer for a retry is under way at every strike.
-const RETRIES: &str = "[workflow.retry.transient]\nattempts = 3\nbackoff = \"1s\"";
+/// So that a timer for a retry is under way at every strike. No breaker opens: that would take decisions of its own.
+const RETRIES: &str = "[workflow.retry.transient]\nattempts = 3\nbackoff = \"1s\"\n\
+                       [insights]\nbreaker_failures = 1.0\nbreaker_least = 1000\nbreaker_in_a_row = 1000";
 
 fn spawn(scratch: &Scratch, slot: &str) -> Worker {
     scratch.worker(slot).toml(RETRIES).spawn()
