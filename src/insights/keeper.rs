@@ -2,8 +2,8 @@
 //!
 //! Whenever the group decides, `agent-health` is read to its true end first: by then no predecessor can write there any
 //! more, since its offsets would be refused and with them its records. From there on outcomes are taken as they come and
-//! a transaction holds the state of all agents that changed, and the alerts, with the next offset of all that was read. Whatever else
-//! goes wrong has one answer: drop it all and join anew.
+//! a transaction holds the state of all agents that changed, and the alerts, with the next offset of all that was read.
+//! Whatever else goes wrong has one answer: drop it all and join anew.
 
 use super::agent::{AgentState, Rules};
 use super::anomaly::Notice;
@@ -266,8 +266,9 @@ impl Keeper {
             let brokers = presence.brokers_time(now).0;
             state.instances.look(heard, brokers, self.rules.stale_after, self.rules.gone_after);
             let is_registered = registry.by_topic(topic_name).is_some();
+            let is_awaited = is_registered && !presence.has_left(&fold(&state.agent_name));
             let notice = match state.instances.latest().map(|instance| instance.at) {
-                Some(heard) if is_registered => state.anomalies.listen(heard, brokers, self.rules.stale_after),
+                Some(heard) if is_awaited => state.anomalies.listen(heard, brokers, self.rules.stale_after),
                 _ => state.anomalies.let_be(brokers),
             };
             let is_news = notice.is_some();

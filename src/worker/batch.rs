@@ -70,19 +70,22 @@ impl Batch {
         Ok(self.shares.into_iter().flat_map(each).collect())
     }
 
-    /// Replaces all that a task brings by the one input that ends it, since what it would write does not fit. A task
-    /// that is only being submitted is refused instead, and commands go on waiting for it.
+    /// Replaces all that a task brings by the one input that ends it, since what it would write does not fit; a command is
+    /// refused. A task that is only being submitted is refused instead, and commands go on waiting for it. Called again,
+    /// it leaves less: a command whose refusal does not fit either is a dead letter.
     pub(super) fn end_task(&mut self, partition: i32, task_id: &Arc<str>, known: bool, detail: &str, at: Timestamp) {
         let Some(share) = self.shares.get_mut(&partition) else { return };
         let submitted = |arrival: &Arrival| matches!(arrival.what, What::Input(Input::Submitted(_)));
         let of_task = |arrival: &&mut Arrival| arrival.task_id == *task_id && matches!(arrival.what, What::Input(_));
         let refused = !known && share.arrivals.iter().any(|one| one.task_id == *task_id && submitted(one));
+        let dead = |is_task| What::Refused(Refusal { reason: Reason::TooLarge, detail: detail.to_owned(), is_task });
         for arrival in share.arrivals.iter_mut().filter(of_task) {
-            if !refused {
-                arrival.what = What::Skipped;
-            } else if submitted(arrival) {
-                let (reason, detail) = (Reason::TooLarge, detail.to_owned());
-                arrival.what = What::Refused(Refusal { reason, detail, is_task: true });
+            match &mut arrival.what {
+                What::Input(Input::Submitted(_)) if refused => arrival.what = dead(true),
+                _ if refused => {}
+                What::Input(Input::Commanded { too_large: first @ None, .. }) => *first = Some(detail.to_owned()),
+                What::Input(Input::Commanded { .. }) => arrival.what = dead(false),
+                _ => arrival.what = What::Skipped,
             }
         }
         if known {
@@ -110,6 +113,7 @@ impl Batch {
 mod tests {
     use super::*;
     use crate::partition::Source;
+    use crate::workflow::{Command, CommandKind, Position};
 
     fn forgotten(partition: i32, task: &str, batch: &mut Batch) {
         let source = Some(Source { input: 0, offset: 0 });
@@ -125,6 +129,54 @@ mod tests {
         let input = Input::TimerFired(timer);
         batch.push_returned(Returned { partition: 1, task_id: "b".into(), input }, Timestamp(7));
         assert_eq!(batch.returned_at(), Timestamp(7), "whatever the clock says by now");
+    }
+
+    fn commanded(task: &str, batch: &mut Batch) {
+        let draft = Command {
+            id: None,
+            task_id: task.to_owned(),
+            kind: CommandKind::Cancel,
+            step_id: None,
+            agent_name: None,
+            value: None,
+            actor: None,
+            reason: None,
+        };
+        let (command, place) = (Arc::new(draft), Position::default());
+        let what = What::Input(Input::Commanded { command, place, too_large: None });
+        let source = Some(Source { input: 2, offset: 5 });
+        batch.push(0, Arrival { task_id: task.into(), what, source, at: Timestamp(0) }, None);
+    }
+
+    /// What is left of each arrival.
+    fn left(batch: &Batch) -> Vec<&str> {
+        let what = |arrival: &Arrival| match &arrival.what {
+            What::Input(Input::TooLarge { .. }) => "the end",
+            What::Input(Input::Commanded { too_large: Some(_), .. }) => "a refusal",
+            What::Input(Input::Commanded { too_large: None, .. }) => "a command",
+            What::Refused(_) => "a dead letter",
+            What::Skipped => "nothing",
+            _ => "another",
+        };
+        batch.shares[&0].arrivals.iter().map(what).collect()
+    }
+
+    #[test]
+    fn a_command_beside_what_does_not_fit_is_refused_and_a_dead_letter_if_that_does_not_fit_either() {
+        for (known, first, second) in [
+            (true, vec!["nothing", "a refusal", "a command", "the end"], vec!["a dead letter", "a command"]),
+            (false, vec!["nothing", "a refusal", "a command"], vec!["a dead letter", "a command"]),
+        ] {
+            let mut batch = Batch::default();
+            let input = Input::Admitted { question: 1, agent_name: None };
+            batch.push_returned(Returned { partition: 0, task_id: "t".into(), input }, Timestamp(0));
+            commanded("t", &mut batch);
+            commanded("another", &mut batch);
+            batch.end_task(0, &"t".into(), known, "too much", Timestamp(0));
+            assert_eq!(left(&batch), first);
+            batch.end_task(0, &"t".into(), known, "too much", Timestamp(0));
+            assert_eq!(left(&batch)[1..3], second);
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
         let (held, all) = (self.partitions.len().max(1), usize::try_from(self.settings.partitions).unwrap_or(1).max(1));
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let left = self.directory.capacities(self.clock.now()).map(|(agent, capacity)| {
-            let share = (capacity as usize * held).div_ceil(all).max(1);
+            let share = (capacity as usize * held).div_ceil(all);
             let in_flight: usize = self.partitions.values().map(|part| part.in_flight(agent.name())).sum();
             Left { agent: Arc::clone(agent), left: count(share) - count(in_flight), only: None }
         });

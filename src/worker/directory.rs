@@ -1,6 +1,6 @@
 //! The agents as this worker may use them: the table, and which assignment topics its client knows.
 
-use super::{Clock, Log, Settings, SharedAgentHealth, SharedPresence};
+use super::{Clock, Log, SharedAgentHealth, SharedPresence};
 use crate::contract::{AgentHealth, BreakerState, HealthState, assignment_topic, home_partition};
 use crate::selection::{Agent, Availability, Broken, Registry};
 use crate::workflow::Timestamp;
@@ -64,7 +64,8 @@ impl Directory {
         shared: Arc<SharedRegistry>,
         presence: Arc<SharedPresence>,
         health: Arc<SharedAgentHealth>,
-        settings: &Settings,
+        partitions: i32,
+        patience: i64,
     ) -> Self {
         Self {
             registry: shared.get(),
@@ -72,8 +73,8 @@ impl Directory {
             presence,
             health,
             health_seen: None,
-            partitions: settings.partitions.max(1),
-            patience: settings.heartbeat_timeout,
+            partitions: partitions.max(1),
+            patience,
             called: None,
             seen: None,
             availability: Availability::default(),
@@ -82,13 +83,14 @@ impl Directory {
         }
     }
 
-    /// How many assignments each agent of limited capacity may have: what its definition says; else what its instances say they work on at
-    /// once, and as much again, so that none of them waits for its next one.
+    /// How many assignments each agent of limited capacity may have: what its definition says; else what its instances say
+    /// they work on at once, and as much again, so that none of them waits for its next one. None while all of them leave.
     pub(super) fn capacities(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<Agent>, u32)> {
         let presence = self.presence.get();
         self.registry.current().iter().filter_map(move |agent| {
-            let told = || Some(presence.capacity(agent.folded_name(), now, self.patience)?.saturating_mul(2));
-            Some((agent, agent.capacity().or_else(told)?))
+            let told = presence.capacity(agent.folded_name(), now, self.patience).map(|told| told.saturating_mul(2));
+            let leaves = told.filter(|told| *told == 0);
+            Some((agent, leaves.or_else(|| agent.capacity()).or(told)?))
         })
     }
 
@@ -182,4 +184,43 @@ fn broken(topic_name: &str, health: &AgentHealth, partitions: i32) -> Option<Bro
         }
     };
     Some(Broken { why: why.into(), probed_by })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::selection::{Definition, Resolved, topic_name};
+    use crate::worker::Sign;
+
+    #[test]
+    fn an_agent_takes_what_its_definition_says_else_twice_what_its_instances_say_and_nothing_while_they_leave() {
+        let agent = |(name, most): (&str, Option<i32>)| {
+            let mut definition = Definition::new(name);
+            definition.description = "does what is asked".to_owned();
+            definition.max_concurrency = most;
+            let key = topic_name(name, 1);
+            let compiled = Agent::compile(&key, definition, Resolved::Any, Resolved::Any).expect("a sound definition");
+            (key, Ok(Arc::new(compiled)))
+        };
+        let shared = Arc::<SharedRegistry>::default();
+        shared.set(Registry::new([("Bound", Some(3)), ("Free", None), ("Mute", None)].map(agent).into()));
+        let presence = Arc::<SharedPresence>::default();
+        let directory = Directory::new(shared, Arc::clone(&presence), Arc::default(), 6, 90_000);
+        let capacities = || -> Vec<(&str, u32)> {
+            directory.capacities(Timestamp(10)).map(|(agent, capacity)| (agent.name(), capacity)).collect()
+        };
+        let say = |name: &str, capacity| {
+            presence.take(name, "one", Sign { at: Timestamp(1), capacity, ..Sign::default() }, None)
+        };
+        assert_eq!(capacities(), [("Bound", 3)]);
+        for name in ["Bound", "Free"] {
+            say(name, 5);
+        }
+        say("Mute", 0);
+        assert_eq!(capacities(), [("Bound", 3), ("Free", 10)]);
+        for name in ["Bound", "Free"] {
+            say(name, 0);
+        }
+        assert_eq!(capacities(), [("Bound", 0), ("Free", 0)]);
+    }
 }

@@ -164,7 +164,7 @@ impl Intake {
                     let what = match ingress.draft.check(&self.limits) {
                         Ok(command) => {
                             let place = Position { partition: record.partition, offset: record.offset };
-                            What::Input(Input::Commanded { command: Arc::new(command), place })
+                            What::Input(Input::Commanded { command: Arc::new(command), place, too_large: None })
                         }
                         Err(refusal) => refused(refusal.reason, refusal.detail),
                     };

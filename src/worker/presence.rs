@@ -10,12 +10,27 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub struct Sign {
     /// The broker's time.
     pub at: Timestamp,
-    /// Assignments it takes at once; 0 = not said.
+    /// Assignments it takes at once; 0 = not said, or that it takes no more, of one that said another number before.
     pub capacity: u32,
     /// Assignments it works on.
     pub in_flight: u32,
     /// As it says.
     pub version: Arc<str>,
+}
+
+/// The same, read beside what the instance said before.
+#[derive(Clone, Debug)]
+struct Heard {
+    sign: Sign,
+    /// Whether it ever said how much it takes.
+    said: bool,
+}
+
+impl Heard {
+    /// None if it never said.
+    fn capacity(&self) -> Option<u32> {
+        self.said.then_some(self.sign.capacity)
+    }
 }
 
 /// The last sign of life of every instance, as the reader of heartbeats keeps it; read by every worker of the process.
@@ -26,7 +41,7 @@ pub struct SharedPresence(RwLock<Arc<Presence>>);
 #[derive(Clone, Debug, Default)]
 pub struct Presence {
     /// By the agent's folded name, then by instance.
-    agents: BTreeMap<String, BTreeMap<String, Sign>>,
+    agents: BTreeMap<String, BTreeMap<String, Heard>>,
     /// How far this machine's clock is ahead of the broker's, in milliseconds, as far as the records tell: the least time
     /// that one took to come here.
     ahead: Option<i64>,
@@ -54,9 +69,10 @@ impl SharedPresence {
         let presence = Arc::make_mut(&mut current);
         let at = sign.at;
         let instances = presence.agents.entry(fold(agent_name)).or_default();
-        instances.insert(instance.to_owned(), sign);
+        let said = sign.capacity > 0 || instances.get(instance).is_some_and(|before| before.said);
+        instances.insert(instance.to_owned(), Heard { sign, said });
         if instances.len() > MAX_INSTANCES
-            && let Some(oldest) = instances.iter().min_by_key(|(_, sign)| sign.at).map(|(name, _)| name.clone())
+            && let Some(oldest) = instances.iter().min_by_key(|(_, heard)| heard.sign.at).map(|(name, _)| name.clone())
         {
             instances.remove(&oldest);
         }
@@ -72,27 +88,34 @@ impl Presence {
     #[must_use]
     pub fn is_gone(&self, folded_name: &str, now: Timestamp, patience: i64) -> bool {
         let Some(instances) = self.agents.get(folded_name) else { return false };
-        !instances.values().any(|sign| self.is_fresh(sign, now, patience))
+        !instances.values().any(|heard| self.is_fresh(heard, now, patience))
     }
 
-    /// What the living instances take at once together; none if one does not say.
+    /// What the living instances take at once together, as far as they say it: 0 if all of them take no more. None if
+    /// nobody lives, or nobody says a number and one never did.
     #[must_use]
     pub fn capacity(&self, folded_name: &str, now: Timestamp, patience: i64) -> Option<u32> {
-        let fresh = self.agents.get(folded_name)?.values().filter(|sign| self.is_fresh(sign, now, patience));
-        let mut sum = None;
-        for sign in fresh {
-            if sign.capacity == 0 {
-                return None;
-            }
-            sum = Some(sum.unwrap_or(0_u32).saturating_add(sign.capacity));
+        let living = self.agents.get(folded_name)?.values().filter(|heard| self.is_fresh(heard, now, patience));
+        let (mut sum, mut said, mut silent) = (0_u32, false, false);
+        for heard in living {
+            sum = sum.saturating_add(heard.capacity().unwrap_or(0));
+            said |= heard.said;
+            silent |= !heard.said;
         }
-        sum
+        (sum > 0 || (said && !silent)).then_some(sum)
     }
 
     /// Whether all that was there at the start is read.
     #[must_use]
     pub fn is_read(&self) -> bool {
         self.is_read
+    }
+
+    /// Whether the instance that was heard of last has said that it leaves: then silence is what follows.
+    #[must_use]
+    pub fn has_left(&self, folded_name: &str) -> bool {
+        let last = self.agents.get(folded_name).and_then(|known| known.values().max_by_key(|heard| heard.sign.at));
+        last.is_some_and(|heard| heard.capacity() == Some(0))
     }
 
     /// Whether the agent has shown signs of life at all, as far as they are kept.
@@ -103,7 +126,7 @@ impl Presence {
 
     /// The last sign of life of each of the agent's instances.
     pub fn instances(&self, folded_name: &str) -> impl Iterator<Item = (&str, &Sign)> {
-        self.agents.get(folded_name).into_iter().flatten().map(|(name, sign)| (name.as_str(), sign))
+        self.agents.get(folded_name).into_iter().flatten().map(|(name, heard)| (name.as_str(), &heard.sign))
     }
 
     /// The broker's time, as far as it is known.
@@ -112,8 +135,8 @@ impl Presence {
         now.plus(-self.ahead.unwrap_or(0))
     }
 
-    fn is_fresh(&self, sign: &Sign, now: Timestamp, patience: i64) -> bool {
-        self.brokers_time(now).since(sign.at) <= patience
+    fn is_fresh(&self, heard: &Heard, now: Timestamp, patience: i64) -> bool {
+        self.brokers_time(now).since(heard.sign.at) <= patience
     }
 }
 
@@ -136,6 +159,27 @@ mod tests {
         assert!(!presence.is_gone("scorer", Timestamp(10_000), 5_000));
         assert!(presence.is_gone("scorer", Timestamp(10_001), 5_000));
         assert!(!presence.is_gone("writer", Timestamp(10_001), 5_000), "it never spoke");
+    }
+
+    #[test]
+    fn one_that_leaves_takes_no_more_and_one_that_says_nothing_hides_nobodys_number() {
+        let shared = SharedPresence::default();
+        let capacity = |shared: &SharedPresence| shared.get().capacity("a", Timestamp(2_000), 5_000);
+        shared.take("a", "old", sign(1_000, 0), None);
+        assert_eq!(capacity(&shared), None, "it does not say");
+        shared.take("a", "old", sign(1_001, 3), None);
+        shared.take("a", "old", sign(1_002, 0), None);
+        shared.take("a", "old", sign(1_003, 0), None);
+        assert_eq!(capacity(&shared), Some(0), "it leaves, and is alone");
+        assert!(shared.get().has_left("a"), "nobody waits to hear of it");
+        assert!(!shared.get().is_gone("a", Timestamp(2_000), 5_000), "it has work in hand still");
+        shared.take("a", "mute", sign(1_004, 0), None);
+        assert!(!shared.get().has_left("a"), "another one is there");
+        assert_eq!(capacity(&shared), None, "who never says how much may be given any number");
+        shared.take("a", "new", sign(1_005, 4), None);
+        assert_eq!(capacity(&shared), Some(4));
+        shared.take("a", "old", sign(1_006, 2), None);
+        assert_eq!(capacity(&shared), Some(6), "it is back");
     }
 
     #[test]

@@ -67,7 +67,9 @@ pub fn decided(
         (Input::Reported { report, too_large }, _) => {
             reports::reported(&mut facts, report, too_large.as_deref(), world)?;
         }
-        (Input::Commanded { command, place }, _) => commands::commanded(&mut facts, command, *place, world)?,
+        (Input::Commanded { command, place, too_large }, _) => {
+            commands::commanded(&mut facts, command, *place, too_large.as_deref(), world)?;
+        }
         (Input::TimerFired(timer), Phase::Absent) => timers::fired(&mut facts, timer, world)?,
         (_, Phase::Absent) => return Err(Rejection::Stale("the task is not known")),
         (_, Phase::Ended { .. }) => return Err(Rejection::Stale("the task has ended")),

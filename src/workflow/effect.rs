@@ -58,6 +58,19 @@ pub enum TimerKind {
     CommandHeld,
 }
 
+impl TimerKind {
+    /// What the agent that has the step failed to do in time, in words; none of a wait that is no agent's.
+    pub(super) fn overdue(&self, agent_name: &str) -> Option<String> {
+        let (step_id, what) = match self {
+            Self::AcceptBy { step_id, .. } => (step_id, "was not accepted in time"),
+            Self::DoneBy { step_id, .. } => (step_id, "was not done in time"),
+            Self::QuietBy { step_id, .. } => (step_id, "was not heard of for too long"),
+            Self::TaskDeadline | Self::RetryAt { .. } | Self::NotBefore | Self::CommandHeld => return None,
+        };
+        Some(format!("step {step_id} {what} by {agent_name}"))
+    }
+}
+
 /// The work owed to a workflow.
 #[must_use]
 pub fn outstanding(workflow: &Workflow) -> Vec<Effect> {

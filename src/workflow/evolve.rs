@@ -89,10 +89,14 @@ pub fn evolve(workflow: &mut Workflow, event: &Event) {
                 step.output = Some(output.clone());
             }
         }
-        Fact::StepFailed { step_id, usage, .. } | Fact::OutputRejected { step_id, usage, .. } => {
-            failed(workflow, step_id, event.at, *usage);
+        Fact::StepFailed { step_id, usage, message: why, .. }
+        | Fact::OutputRejected { step_id, usage, reason: why } => {
+            failed(workflow, step_id, event.at, *usage, |_| Some(why.as_str().into()));
         }
-        Fact::StepTimedOut { step_id, .. } => failed(workflow, step_id, event.at, Usage::default()),
+        Fact::StepTimedOut { step_id, timer } => {
+            let why = |agent_name: &str| timer.overdue(agent_name).map(Into::into);
+            failed(workflow, step_id, event.at, Usage::default(), why);
+        }
         Fact::StepNeedsInput { step_id, usage, .. } => {
             close(workflow, step_id, StepStatus::NeedsInput, event.at, *usage);
             if let Some(step) = step_mut(workflow, step_id) {
@@ -212,12 +216,19 @@ fn close(workflow: &mut Workflow, step_id: &str, status: StepStatus, at: Timesta
     }
 }
 
-fn failed(workflow: &mut Workflow, step_id: &str, at: Timestamp, usage: Usage) {
+fn failed(
+    workflow: &mut Workflow,
+    step_id: &str,
+    at: Timestamp,
+    usage: Usage,
+    why: impl FnOnce(&str) -> Option<Arc<str>>,
+) {
     close(workflow, step_id, StepStatus::Failed, at, usage);
     if let Some(step) = step_mut(workflow, step_id) {
         let agent_name = Arc::clone(&step.agent_name);
         let trouble = step.trouble_mut();
         trouble.failures += 1;
+        trouble.feedback = why(&agent_name);
         if !agent_name.is_empty() && !trouble.failed_by.contains(&agent_name) {
             trouble.failed_by.push(agent_name);
         }

@@ -25,6 +25,9 @@ pub enum Input {
         command: Arc<Command>,
         /// Where its record lies.
         place: Position,
+        /// Set if the command is only to be refused, since what its task would have written beside it does not fit its
+        /// topic: which record, in words.
+        too_large: Option<String>,
     },
     TimerFired(Timer),
     /// A step that waits may be asked about again.

@@ -1,4 +1,5 @@
-//! What the documents say happens is shown by a test: each heading names one, and that one is there and runs.
+//! What the documents say happens is shown by a test: each heading names one, and that one is there and not ignored. That
+//! it ran is seen afterwards, by `.ci/run`.
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -78,7 +78,7 @@ impl Anomalies {
         let failed = match verdict(seen.class) {
             Verdict::Good => false,
             Verdict::Bad => true,
-            Verdict::Overloaded | Verdict::Unheard | Verdict::Neither => return Vec::new(),
+            Verdict::Overloaded | Verdict::Unheard | Verdict::Neither | Verdict::Nothing => return Vec::new(),
         };
         let mut notices = Vec::new();
         let mut tell =
@@ -103,10 +103,10 @@ impl Anomalies {
         Some(notice(Metric::Silence, change, now))
     }
 
-    /// Ends a silence of which nobody is to hear any more: the agent is not registered.
+    /// Ends a silence that is none: the agent has left, or is not registered any more.
     pub fn let_be(&mut self, now: i64) -> Option<Notice> {
         let episode = self.silence.episode.take()?;
-        let message = "it is not registered any more".to_owned();
+        let message = "it has left, or is not registered any more".to_owned();
         Some(Notice { metric: Metric::Silence, raised: false, episode, at: now, message })
     }
 

@@ -120,6 +120,22 @@ fn other_agents_coming_lets_nobody_pass_a_line() {
 }
 
 #[test]
+fn the_next_of_the_line_for_an_agent_that_has_gone_is_given_to_nobody_and_to_the_agent_when_it_is_back() {
+    let (scene, mut partition) = (Scene::new(), Partition::default());
+    assert_eq!(given(&mut partition, &[arrives("t", &[Some("A")])], &scene.view((0, 0), (0, 0))), []);
+    // What it had is done, and it fell silent in the moment in which its next one was looked for.
+    let mut gone = scene.view((1, 1), (0, 0));
+    gone.availability.set_gone([topic_name("A", 1)]);
+    assert_eq!(given(&mut partition, &[admitted("t", Some("A"))], &gone), []);
+    assert_eq!((partition.line_length("A"), partition.in_flight("A")), (0, 0), "who does not come back has no line");
+    assert_eq!(partition.admit(&gone, 9), [], "nothing has changed for it");
+    let back = scene.view((1, 0), (0, 0));
+    let (task_id, question) = partition.admit(&back, 9).pop().expect("it waits still");
+    let again = Arrival { task_id, ..arrival(0, Input::Admitted { question, agent_name: None }) };
+    assert_eq!(given(&mut partition, &[again], &back), [to("t", "A")]);
+}
+
+#[test]
 fn a_step_leaves_the_line_of_an_agent_that_does_not_suit_any_more() {
     let (mut scene, mut partition) = (Scene::new(), Partition::default());
     assert_eq!(given(&mut partition, &[arrives("t", &[Some("A")])], &scene.view((0, 0), (0, 0))), []);

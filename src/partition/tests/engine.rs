@@ -61,7 +61,7 @@ fn command(kind: CommandKind, step: Option<&str>) -> Input {
         actor: Some("ops".to_owned()),
         reason: None,
     });
-    Input::Commanded { command, place: Position::default() }
+    Input::Commanded { command, place: Position::default(), too_large: None }
 }
 
 fn retry_of(step: &str, attempt: u32, due: i64) -> Input {
@@ -354,7 +354,7 @@ fn what_is_told_of_commands_whose_task_does_not_come_has_names_of_its_own_each_t
         let place = Position { partition: 0, offset };
         let now = offset * 1_000;
         let overdue = timer(now + 30, TimerKind::CommandHeld);
-        for (now, input) in [(now, Input::Commanded { command, place }), (now + 30, overdue)] {
+        for (now, input) in [(now, Input::Commanded { command, place, too_large: None }), (now + 30, overdue)] {
             let staged = partition.stage(&[arrival(0, input)], &world, Timestamp(now));
             told.extend(staged.outputs.iter().filter_map(|planned| match &planned.item {
                 Output::Facts(facts) => Some((facts.is_known, facts.task.accepted.offset, facts.first_sequence)),
@@ -368,21 +368,22 @@ fn what_is_told_of_commands_whose_task_does_not_come_has_names_of_its_own_each_t
 
 #[test]
 fn a_command_said_twice_under_one_id_counts_once() {
-    let Input::Commanded { command: pause, place } = command(CommandKind::Pause, None) else {
+    let Input::Commanded { command: pause, place, .. } = command(CommandKind::Pause, None) else {
         unreachable!("a command is one")
     };
-    let twice = Input::Commanded { command: Arc::new(Command { id: Some("c".to_owned()), ..(*pause).clone() }), place };
+    let command = Arc::new(Command { id: Some("c".to_owned()), ..(*pause).clone() });
+    let twice = Input::Commanded { command, place, too_large: None };
     let (_, seen) = history(&[task(diamond()), twice.clone(), twice]);
     assert_eq!(kinds(&seen).iter().filter(|kind| **kind == "applied").count(), 1);
 }
 
 #[test]
 fn a_command_on_a_task_that_succeeded_is_refused_each_time_in_one_batch_or_in_several() {
-    let Input::Commanded { command: resume, place } = command(CommandKind::Resume, None) else {
+    let Input::Commanded { command: resume, place, .. } = command(CommandKind::Resume, None) else {
         unreachable!("a command is one")
     };
     let resume = Arc::new(Command { id: Some("c".to_owned()), ..(*resume).clone() });
-    let resume = || Input::Commanded { command: Arc::clone(&resume), place };
+    let resume = || Input::Commanded { command: Arc::clone(&resume), place, too_large: None };
     let inputs = [task(plain_plan()), resume(), done("a", 1, "a", "1"), resume(), resume()];
     let (_, seen) = history(&inputs);
     assert_eq!(kinds(&seen).iter().filter(|kind| **kind == "refused").count(), 3);
@@ -390,6 +391,24 @@ fn a_command_on_a_task_that_succeeded_is_refused_each_time_in_one_batch_or_in_se
     let staged = Partition::default().stage(&batch, &Small::new(), NOW);
     let accepted: u64 = staged.counts.inputs.iter().map(|tally| tally.accepted).sum();
     assert_eq!(accepted, 5, "none is taken for one that nobody remembers");
+}
+
+#[test]
+fn a_command_beside_what_does_not_fit_is_refused_whether_its_task_lives_or_ended() {
+    let Input::Commanded { command, place, .. } = command(CommandKind::Cancel, None) else {
+        unreachable!("a command is one")
+    };
+    let refused = Input::Commanded { command, place, too_large: Some("too much".to_owned()) };
+    let ends = Input::TooLarge { detail: "too much".to_owned() };
+    for inputs in [[refused.clone(), ends.clone()], [ends, refused]] {
+        let (_, seen) = history(&[&[task(plain_plan())][..], &inputs].concat());
+        assert_eq!(end(&seen), (Outcome::Failed, "too_large"));
+        let why = seen.facts.iter().find_map(|event| match &event.fact {
+            Fact::CommandRefused { reason, .. } => Some(reason.as_str()),
+            _ => None,
+        });
+        assert_eq!(why, Some("what the task would write does not fit: too much"));
+    }
 }
 
 #[test]
@@ -493,6 +512,7 @@ fn a_plan_is_written_anew_only_when_its_task_goes_on_and_then_it_is() {
         let (partition, _) = history(&[&begun[..], &held_back].concat());
         assert!(workflow(&partition).paused && workflow(&partition).planning.is_none());
         let (partition, seen) = history(&[&begun[..], &held_back, std::slice::from_ref(&resume)].concat());
-        assert!(workflow(&partition).planning.is_some(), "{:?}", kinds(&seen));
+        let planning = workflow(&partition).planning.as_ref().unwrap_or_else(|| panic!("{:?}", kinds(&seen)));
+        assert_eq!(*planning.faults, ["step b failed: no"], "why it failed is told still");
     }
 }

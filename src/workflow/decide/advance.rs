@@ -17,8 +17,8 @@ pub(super) fn advance(facts: &mut Facts<'_>, world: &dyn World) {
         begin(facts, world);
         return;
     }
-    if let Some(step_id) = failed_for_good(facts.workflow()) {
-        failures::give_up(facts, &step_id, "steps_failed", "it failed before the task went on", world);
+    if let Some((step_id, why)) = failed_for_good(facts.workflow()) {
+        failures::give_up(facts, &step_id, "steps_failed", &why, world);
         return;
     }
     for step_id in ready(facts.workflow()) {
@@ -62,12 +62,15 @@ pub(super) fn follow(facts: &mut Facts<'_>, plan: Plan, world: &dyn World) {
     advance(facts, world);
 }
 
-/// A step that ends its plan, and did not yet: the task was held back before another plan was there.
-fn failed_for_good(workflow: &Workflow) -> Option<Arc<str>> {
+/// A step that ends its plan, and did not yet: the task was held back before another plan was there. And why it failed.
+fn failed_for_good(workflow: &Workflow) -> Option<(Arc<str>, Arc<str>)> {
     let task = workflow.task.as_ref()?;
     let ends = workflow.plan.is_some() && task.on_step_failure == OnStepFailure::FailFast;
     let failed = workflow.steps.iter().find(|step| step.status == StepStatus::Failed);
-    failed.filter(|_| ends).map(|step| Arc::clone(&step.id))
+    let why = |step: &Step| step.trouble.as_ref().and_then(|trouble| trouble.feedback.clone());
+    // Versions before this one did not keep why.
+    let told = |step: &Step| why(step).unwrap_or_else(|| "it failed before the task went on".into());
+    failed.filter(|_| ends).map(|step| (Arc::clone(&step.id), told(step)))
 }
 
 /// Steps that wait for nothing any more, in the plan's order.

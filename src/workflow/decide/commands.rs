@@ -13,6 +13,7 @@ pub(super) fn commanded(
     facts: &mut Facts<'_>,
     command: &Arc<Command>,
     place: Position,
+    too_large: Option<&str>,
     world: &dyn World,
 ) -> Result<(), Rejection> {
     let workflow = facts.workflow();
@@ -21,6 +22,10 @@ pub(super) fn commanded(
         if held || workflow.commands.iter().any(|known| **known == **id) {
             return Err(Rejection::Stale("the command was taken before"));
         }
+    }
+    if let Some(detail) = too_large {
+        refuse(facts, command, format!("what the task would write does not fit: {detail}"));
+        return Ok(());
     }
     if workflow.phase == Phase::Absent {
         if workflow.held.len() >= MAX_HELD {

@@ -32,15 +32,9 @@ pub(super) fn fired(facts: &mut Facts<'_>, timer: &Timer, world: &dyn World) -> 
             facts.add(Fact::StepReady { step_id: Arc::clone(step_id) });
             routing::choose(facts, step_id, world);
         }
-        TimerKind::AcceptBy { step_id, attempt } => {
-            overdue(facts, timer, step_id, *attempt, "was not accepted in time", world)?;
-        }
-        TimerKind::DoneBy { step_id, attempt } => {
-            overdue(facts, timer, step_id, *attempt, "was not done in time", world)?;
-        }
-        TimerKind::QuietBy { step_id, attempt } => {
-            overdue(facts, timer, step_id, *attempt, "was not heard of for too long", world)?;
-        }
+        TimerKind::AcceptBy { step_id, attempt }
+        | TimerKind::DoneBy { step_id, attempt }
+        | TimerKind::QuietBy { step_id, attempt } => overdue(facts, timer, step_id, *attempt, world)?,
         TimerKind::CommandHeld => return Err(Rejection::Stale("the task has come")),
     }
     Ok(())
@@ -98,12 +92,11 @@ fn overdue(
     timer: &Timer,
     step_id: &Arc<str>,
     attempt: u32,
-    what: &str,
     world: &dyn World,
 ) -> Result<(), Rejection> {
     owed(facts, timer, step_id, attempt)?;
     let agent_name = facts.workflow().step(step_id).map(|step| Arc::clone(&step.agent_name)).unwrap_or_default();
-    let message = format!("step {step_id} {what} by {agent_name}");
+    let message = timer.kind.overdue(&agent_name).unwrap_or_default();
     facts.add(Fact::StepTimedOut { step_id: Arc::clone(step_id), timer: timer.kind.clone() });
     let failure = Failure { class: ErrorClass::Timeout, code: "assignment_timeout", message, retry_after: None };
     failures::settle(facts, step_id, &failure, world);

@@ -57,6 +57,7 @@ fn office() -> &'static Office {
         asked["requireApproval"] = json!(true);
         let mut narrow = capable("Narrow", "one at a time");
         narrow["maxConcurrency"] = json!(1);
+        let usage = json!({ "inputTokens": 600, "outputTokens": 500, "costMicros": 9_000 });
         let rate = json!({ "class": "RATE_LIMITED", "message": "not now", "retryAfterMs": 1_200 });
         let agents: Vec<(Value, Behaviour)> = vec![
             (capable("Echo", "echo"), works(Value::clone)),
@@ -71,6 +72,7 @@ fn office() -> &'static Office {
             (asked, works(Value::clone)),
             (narrow, always(Say::succeeded(json!(1)).after(Duration::from_millis(400)))),
             (capable("Stand-in", "be mute or choosy"), works(Value::clone)),
+            (capable("Dear", "be dear"), always(Say::succeeded(json!(7)).with("usage", usage))),
         ];
         let definitions: Vec<Value> = agents.iter().map(|(definition, _)| definition.clone()).collect();
         scratch.apply().register_all(&definitions);
@@ -328,6 +330,43 @@ fn a_task_that_failed_is_retried_from_where_it_failed() {
     assert_eq!(steps, ["a", "b", "b"], "what succeeded is not run again");
     let refused = scratch.baton(&["tasks", "retry", "diamond-never-seen"]).code(1);
     assert!(refused.stderr.contains("not known") || refused.stdout.contains("not known"), "{refused:?}");
+}
+
+#[test]
+fn a_budget_that_is_spent_ends_its_task_with_its_name() {
+    let Office { scratch, agents, .. } = office();
+    let task = |id: &str, limits: Value| {
+        let mut task = plan(id, json!([step("a", "Dear", &[]), step("b", "Echo", &["a"])]));
+        task["limits"] = limits;
+        task
+    };
+    let cases = [
+        ("tokens", json!({ "maxTokens": 1_100 }), "1100 tokens are used; 1100 are allowed"),
+        ("cost", json!({ "maxCostMicros": 8_999 }), "9000 millionths are spent; 8999 are allowed"),
+        ("attempts", json!({ "maxAttempts": 1 }), "a further assignment is needed after 1"),
+    ];
+    let enough = task("enough", json!({ "maxTokens": 1_101, "maxCostMicros": 9_001, "maxAttempts": 2 }));
+    let tasks = cases.iter().map(|(id, limits, _)| task(id, limits.clone())).chain([enough]);
+    submit(scratch, &tasks.collect::<Vec<_>>());
+    let mut told = Told::of(scratch);
+    for (id, _, why) in &cases {
+        let ended = told.ended(id, "FAILED", &format!("budget_{id}"));
+        assert_eq!(ended["message"], *why);
+        assert_eq!(texts(items(&ended, "steps"), "status"), ["SUCCEEDED", "SKIPPED"], "{ended:#}");
+        let used = &ended["usage"];
+        assert_eq!([&used["inputTokens"], &used["outputTokens"], &used["costMicros"]], [600, 500, 9_000]);
+    }
+    assert_eq!(result(&told.ended("enough", "SUCCEEDED", "completed")), json!(7));
+    for id in ["tokens", "cost"] {
+        scratch.baton(&["tasks", "retry", id]).code(1);
+        let refused = fact(&mut told, id, "COMMAND_REFUSED");
+        assert!(refused["reason"].as_str().is_some_and(|why| why.starts_with(&format!("budget_{id}"))), "{refused:#}");
+    }
+    command(scratch, &["retry", "attempts"]);
+    told.completions.until("it ended twice", SOON, |records| of(records, "attempts").len() == 2);
+    let again = of(told.completions.records(), "attempts").remove(1).value;
+    assert_eq!((again["outcome"].as_str(), result(&again)), (Some("SUCCEEDED"), json!(7)), "attempts are granted anew");
+    assert_eq!(texts(agents.of("attempts").iter().map(|it| &it.value), "stepId"), ["a", "b"]);
 }
 
 #[test]

@@ -81,6 +81,8 @@ fn is_decided(decision: &Value, by: &str, degraded: Option<&str>, verdicts: &[&s
     }
 }
 
+const PATIENT: &str = "[workflow]\nmax_repeats = 2\n[llm]\nbudget = \"10s\"\n";
+
 struct Office {
     scratch: Scratch,
     llm: Llm,
@@ -96,6 +98,7 @@ fn office() -> &'static Office {
             let later = is_later_hop(asked);
             Some(match (case, time) {
                 ("two-hops", _) if later && !asked.prompt().contains("2: Agent A") => Reply::agent("Agent A"),
+                ("circle", _) => Reply::agent("Agent AB"),
                 _ if later => return None,
                 ("folded", _) => Reply::agent("  agent ab "),
                 ("near", 1) => Reply::agent("Agnet AB"),
@@ -115,7 +118,7 @@ fn office() -> &'static Office {
         let [one, other] = twins();
         let peeler = definition("Peeler", "peels bananas and other fruit");
         scratch.apply().register_all(&[one, other, peeler, between("Only One", "single", "end")]);
-        let worker = scratch.worker("w").toml(&format!("[llm]\nbudget = \"10s\"\n{}", llm.toml())).start();
+        let worker = scratch.worker("w").toml(&format!("{PATIENT}{}", llm.toml())).start();
         let work = |name| (name, works(Value::clone));
         let agents = Agents::start(&scratch, [BOTH[0], BOTH[1], "Peeler", "Only One"].map(work).into());
         eligible(&worker, 4);
@@ -200,6 +203,19 @@ fn the_llm_leads_a_route_from_hop_to_hop_until_done() {
     let ended = told.ended("two-hops", "SUCCEEDED", "completed");
     assert_eq!(texts(items(&ended, "steps"), "agentName"), ["Agent AB", "Agent A"]);
     assert_eq!((ended["result"].as_str(), ended["hops"].as_i64()), (Some("7"), Some(2)));
+}
+
+#[test]
+fn a_route_that_gives_an_agent_the_same_again_and_again_ends() {
+    let Office { scratch, .. } = office();
+    let mut task = task("circle");
+    task["input"] = json!(7);
+    submit(scratch, &[task]);
+    let mut told = Told::of(scratch);
+    let ended = told.ended("circle", "FAILED", "loop");
+    let why = "Agent AB had the same input 2 times already (workflow.max_repeats)";
+    assert_eq!((ended["message"].as_str(), ended["result"].as_str()), (Some(why), Some("7")));
+    assert_eq!(texts(items(&ended, "steps"), "agentName"), ["Agent AB", "Agent AB"]);
 }
 
 #[test]

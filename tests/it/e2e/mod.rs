@@ -3,12 +3,15 @@
 //! Most modules share one worker among their tests, each test under task ids and agents of its own; whoever needs other
 //! settings, or takes a worker down, has a prefix to itself.
 
+mod alert;
 mod bad_input;
 mod clients;
 mod commands;
 mod config_cli;
 mod engine;
+mod heartbeats;
 mod llm;
+mod planning;
 mod real_llm;
 mod replay;
 mod routes;
