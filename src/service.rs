@@ -12,8 +12,10 @@ mod agents;
 mod dispatcher;
 mod heartbeats;
 mod insights;
+mod judge;
 mod lookups;
 mod orchestrator;
+pub mod prompts;
 mod rules;
 mod slot;
 mod sources;
@@ -27,6 +29,7 @@ use crate::llm::{self, Llm};
 use crate::telemetry::{Health, Metrics};
 use crate::worker::{SharedAgentHealth, SharedPresence, SharedRegistry, StopSignal, TopicLimits};
 use anyhow::{Context, anyhow};
+pub use judge::{Judge, Judged, Known};
 use orchestrator::Waker;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -352,5 +355,7 @@ pub fn llm(config: &Config) -> anyhow::Result<Option<Llm>> {
     };
     let providers = config.llm.providers.iter().enumerate().map(provider).collect();
     let built = Llm::new(llm::Settings { providers });
-    built.map(Some).map_err(|faults| anyhow!("[llm]: {}", faults.join("; ")))
+    built
+        .map(|llm| Some(llm.with_prompts(prompts::prompts(config))))
+        .map_err(|faults| anyhow!("[llm]: {}", faults.join("; ")))
 }

@@ -1,6 +1,8 @@
-//! `baton agents list`, `show`, `register`, `unregister` and `exec`.
+//! `baton agents list`, `show`, `register`, `unregister`, `lint` and `exec`.
 
 mod exec;
+pub(super) mod files;
+pub(super) mod lint;
 mod register;
 mod show;
 pub(super) mod table;
@@ -11,18 +13,24 @@ use super::context::{Context, WrongUse};
 use super::output;
 use crate::contract::rfc3339;
 use crate::kafka::produce::{Outgoing, PlainProducer};
-use crate::selection::fold;
+use crate::selection::{Registry, Wanted, fold};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use table::{Entry, Table};
 
 pub(super) async fn run(context: &Context, args: AgentsArgs) -> anyhow::Result<Done> {
     match args.command {
-        AgentsCommand::List(format) => {
-            let table = Table::read(context).await?;
-            let rows: Vec<Value> = table.entries.iter().map(row).collect();
+        AgentsCommand::List(args) => {
+            let (table, wanted) = (Table::read(context).await?, args.wanted());
+            let registry = table.registry();
+            let found: BTreeSet<&str> = registry.find(&wanted).map(|agent| agent.topic_name()).collect();
+            // A definition with a fault is no agent that anything could be said of, so it is shown only to who wants all.
+            let is_shown = |entry: &&Entry| wanted == Wanted::default() || found.contains(entry.key.as_str());
+            let rows: Vec<Value> = table.entries.iter().filter(is_shown).map(|entry| row(entry, &registry)).collect();
             let columns = [
                 ("AGENT", "/agentName"),
                 ("VERSION", "/version"),
+                ("NEW WORK", "/newWork"),
                 ("TOPIC", "/topicName"),
                 ("CAPABILITIES", "/capabilities"),
                 ("TAKES", "/takes"),
@@ -37,17 +45,18 @@ pub(super) async fn run(context: &Context, args: AgentsArgs) -> anyhow::Result<D
                 ("WHY", "/reason"),
                 ("FAULT", "/fault"),
             ];
-            output::listing(format.format, &columns, &rows)?;
+            output::listing(args.format.format, &columns, &rows)?;
             Ok(Done::Well)
         }
         AgentsCommand::Show { name, format } => show::run(context, &name, format.format).await,
-        AgentsCommand::Register { files } => register::run(context, &files).await,
+        AgentsCommand::Register { files, force } => register::run(context, &files, force).await,
+        AgentsCommand::Lint(args) => lint::run(context, args).await,
         AgentsCommand::Unregister { name } => unregister(context, &name).await,
         AgentsCommand::Exec(args) => Box::pin(exec::run(context, args)).await,
     }
 }
 
-fn row(entry: &Entry) -> Value {
+fn row(entry: &Entry, registry: &Registry) -> Value {
     let definition = entry.definition.as_ref();
     let side = |format: &str, contract: Option<&str>| match contract {
         // A schema inline is for machines; people want to know that there is one.
@@ -57,9 +66,19 @@ fn row(entry: &Entry) -> Value {
     };
     let health = entry.health.as_deref();
     let last = entry.heartbeats.iter().map(|heartbeat| heartbeat.time).max();
+    let newest = entry.agent.as_ref().and_then(|agent| registry.agent(agent.name()));
+    let new_work = match (&entry.agent, newest) {
+        (Some(agent), Some(newest)) if agent.version() < newest.version() => {
+            format!("what {} does not take", newest.version())
+        }
+        (Some(_), _) => "yes".to_owned(),
+        (None, _) => "no".to_owned(),
+    };
     json!({
         "agentName": entry.agent_name,
         "topicName": entry.key,
+        "newWork": new_work,
+        "labels": definition.map(|it| &it.labels),
         "version": definition.map(|it| &it.version),
         "description": definition.map(|it| &it.description),
         "capabilities": definition.map(|it| &it.capabilities),
@@ -137,8 +156,8 @@ mod tests {
             heartbeats: Vec::new(),
             health: None,
         };
-        let row = row(&entry);
+        let row = row(&entry, &Registry::default());
         assert_eq!(row["fault"], "version `one` is not a version");
-        assert_eq!(row["instances"], 0);
+        assert_eq!((&row["instances"], &row["newWork"]), (&json!(0), &json!("no")));
     }
 }

@@ -13,10 +13,12 @@ mod desired;
 mod dev;
 mod dlq;
 mod doctor;
+mod eval;
 mod follow;
 mod fresh;
 mod output;
 mod progress;
+mod prompts;
 mod records;
 mod submit;
 mod tasks;
@@ -104,6 +106,8 @@ fn dispatch<G>(cli: Cli, log: impl FnOnce(Logging, &Handle) -> anyhow::Result<G>
             Command::Tasks(args) => Box::pin(tasks::run(context, args)).await,
             Command::Topics(args) => Box::pin(topics::run(context, args)).await,
             Command::Dlq(args) => Box::pin(dlq::run(context, args)).await,
+            Command::Eval(args) => Box::pin(eval::run(context, args)).await,
+            Command::Prompts(args) => Box::pin(prompts::run(context, args)).await,
             Command::Config(args) => config::run(context, &args),
         }
     })

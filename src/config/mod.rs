@@ -36,7 +36,7 @@ pub use load::Sources;
 pub use pointer::{Piece, Pointer, Template};
 pub use registry::Registry;
 pub use retry::{Agent as RetryAgent, CLASSES, Class, Retry};
-pub use routing::{AskLlm, Routing};
+pub use routing::{AskLlm, Routing, Weights};
 pub use secret::Secret;
 pub use source::{CONFLUENT, Confluent, Source, StartFrom};
 pub use telemetry::{LogFormat, Telemetry};

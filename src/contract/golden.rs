@@ -35,10 +35,15 @@ fn read_golden<R: WireRecord>(version: &str) -> (R, Vec<u8>) {
 
 /// `sample` is what `v1` holds, `later` what this build makes of `newer`.
 fn check<R: WireRecord + PartialEq + Debug>(sample: &R, later: &R) {
-    let (read, bytes) = read_golden::<R>("v1");
+    check_written("v1", sample);
+    assert_eq!(&read_golden::<R>("newer").0, later);
+}
+
+/// `sample` is what the version holds, which is the one that this build writes.
+fn check_written<R: WireRecord + PartialEq + Debug>(version: &str, sample: &R) {
+    let (read, bytes) = read_golden::<R>(version);
     assert_eq!(&read, sample);
     assert_eq!(wire::encode(1, sample)[5..], bytes, "{} is written otherwise than kept", R::KIND);
-    assert_eq!(&read_golden::<R>("newer").0, later);
 }
 
 fn limits() -> Limits {
@@ -212,6 +217,8 @@ fn decisions_of_other_versions_are_read() {
         strategy: "default".into(),
         variant: Some("b".into()),
         propensity: Some(0.125),
+        local_choice: None,
+        local_confidence: None,
         prompt_version: Some("p1".into()),
         attempts: vec![Attempt {
             provider: "x".into(),
@@ -226,7 +233,9 @@ fn decisions_of_other_versions_are_read() {
         decided_at: T,
     };
     let later = RoutingDecision { choice: Choice::Unknown, by: SettledBy::Unknown, ..sample.clone() };
-    check(&sample, &later);
+    assert_eq!((&read_golden("v1").0, &read_golden("newer").0), (&sample, &later));
+    let (local_choice, local_confidence) = (Some("Zed".to_owned()), Some(0.5));
+    check_written("v2", &RoutingDecision { local_choice, local_confidence, ..sample });
 }
 
 #[test]
@@ -541,9 +550,7 @@ fn snapshots_of_other_versions_are_read() {
     let receipt = second.receipt.as_mut().expect("the sample has one");
     (receipt.accepted_partition, receipt.accepted_offset, receipt.last_fact) = (5, 7, 11);
     second.plan = task().plan;
-    let (read, bytes) = read_golden::<Snapshot>("v2");
-    assert_eq!(read, second);
-    assert_eq!(wire::encode(1, &second)[5..], bytes, "it is written otherwise than kept");
+    check_written("v2", &second);
 }
 
 #[test]

@@ -67,8 +67,9 @@ pub use completion::{CompletedStep, Completion, Outcome, StepStatus};
 pub use contract_names::{Contract, ContractNames, NameLookup};
 pub use headers::{
     ARRIVED, CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, DLQ_DETAIL, DLQ_EXCEPTION, DLQ_MESSAGE,
-    DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, Header, OUTGROWN,
-    REPLAYED, REPLAYS, SOURCE, TRACEPARENT, arrived, arrived_from, dead_letter, is_records_own, is_traceparent,
+    DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, FORCED, Header,
+    OUTGROWN, REPLAYED, REPLAYS, SOURCE, TRACEPARENT, arrived, arrived_from, dead_letter, is_records_own,
+    is_traceparent,
 };
 pub use home::home_partition;
 pub use ingress::{Ingress, IngressLimits, made_id};

@@ -17,7 +17,6 @@ use crate::kafka::lives::Lives;
 use crate::kafka::relay::{Outcome, Outgoing, Relay, RelayFault, RelaySettings};
 use crate::kafka::table::Table;
 use crate::kafka::tail::Tailed;
-use crate::selection::{Version, fold};
 use crate::telemetry::{Health, Metrics};
 use crate::worker::{Clock, Presence, SharedPresence, SharedRegistry};
 use std::collections::{BTreeMap, BTreeSet};
@@ -251,7 +250,7 @@ impl Keeper {
         let registry = self.agents.get();
         for (topic_name, entry) in registry.entries() {
             let Ok(agent) = entry else { continue };
-            if !kept.agents.contains_key(topic_name) && presence.knows(agent.folded_name()) {
+            if !kept.agents.contains_key(topic_name) && presence.knows(topic_name) {
                 let agent_name = agent.name().to_owned();
                 kept.agents.insert(topic_name.to_owned(), AgentState { agent_name, ..AgentState::default() });
             }
@@ -262,11 +261,11 @@ impl Keeper {
                 continue;
             }
             let before = Seen::of(state);
-            let heard = heard(&presence, state, topic_name);
+            let heard = heard(&presence, topic_name);
             let brokers = presence.brokers_time(now).0;
             state.instances.look(heard, brokers, self.rules.stale_after, self.rules.gone_after);
             let is_registered = registry.by_topic(topic_name).is_some();
-            let is_awaited = is_registered && !presence.has_left(&fold(&state.agent_name));
+            let is_awaited = is_registered && !presence.has_left(topic_name);
             let notice = match state.instances.latest().map(|instance| instance.at) {
                 Some(heard) if is_awaited => state.anomalies.listen(heard, brokers, self.rules.stale_after),
                 _ => state.anomalies.let_be(brokers),
@@ -398,12 +397,8 @@ impl Seen {
     }
 }
 
-/// The last heartbeats of an agent's instances: of several majors under one name each has its own.
-fn heard(presence: &Presence, state: &AgentState, topic_name: &str) -> Vec<Instance> {
-    let major = topic_name.rsplit_once(".v").and_then(|(_, major)| major.parse::<u64>().ok()).unwrap_or(1);
-    let of_major = |version: &str| Version::parse(version).is_none_or(|version| version.major.max(1) == major);
-    let name = fold(&state.agent_name);
-    let instances = presence.instances(&name).filter(|(_, sign)| of_major(&sign.version));
+/// The last heartbeats of an agent's instances.
+fn heard(presence: &Presence, topic_name: &str) -> Vec<Instance> {
     let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let instance = |(name, sign): (&str, &crate::worker::Sign)| Instance {
         name: name.to_owned(),
@@ -413,7 +408,7 @@ fn heard(presence: &Presence, state: &AgentState, topic_name: &str) -> Vec<Insta
         capacity: count(sign.capacity),
         standing: super::Standing::Fresh,
     };
-    instances.map(instance).collect()
+    presence.instances(topic_name).map(instance).collect()
 }
 
 fn told(topic_name: &str, state: &AgentState) {

@@ -115,7 +115,7 @@ impl Partition {
         // Time never runs backwards within a workflow, whatever the wall clock of its new owner says.
         let now = clock.max(draft.workflow.last_at);
         let next_of = match input {
-            Input::Admitted { agent_name, .. } => agent_name.as_deref(),
+            Input::Admitted { topic_name, .. } => topic_name.as_deref(),
             _ => None,
         };
         world.let_through(next_of);
@@ -200,7 +200,8 @@ fn tell_plan(
     at: Timestamp,
 ) {
     let task = TaskRef { task_id: Arc::clone(&arrival.task_id), accepted, traceparent: None };
-    let fact = Fact::PlanRejected(Box::new(PlanRejection { question: 0, faults, attempts: Vec::new() }));
+    let rejection = PlanRejection { question: 0, faults, attempts: Vec::new(), prompt_version: None };
+    let fact = Fact::PlanRejected(Box::new(rejection));
     let facts = FactsOut { task, first_sequence: 1, is_known: true, events: vec![Event { at, fact }] };
     staged.outputs.push(Planned { origin, item: Output::Facts(facts) });
 }

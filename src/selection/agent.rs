@@ -1,7 +1,7 @@
 use super::contract::{Contract, Resolved};
 use super::definition::{Definition, bounds};
 use super::names::{fold, same_name, shown, topic_name};
-use super::text::Document;
+use super::text::Text;
 use super::version::Version;
 use crate::workflow::{AgentTraits, Chosen};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct Agent {
     definition: Definition,
     folded_name: String,
-    topic_name: String,
+    topic_name: Arc<str>,
     version: Version,
     input: Contract,
     output: Contract,
@@ -22,8 +22,9 @@ pub struct Agent {
     pub(super) shown_version: Arc<str>,
     /// Why it is left out where its input label is not what was produced.
     pub(super) wrong_label: Arc<str>,
-    /// What its texts say, for the text index.
-    pub(super) documents: Vec<Document>,
+    fingerprint: u64,
+    /// What it says of itself, for the text index.
+    pub(super) texts: Vec<Text>,
 }
 
 impl Agent {
@@ -45,12 +46,13 @@ impl Agent {
             Contract::Label(label) => format!("contract: it takes `{label}`"),
             Contract::Any | Contract::Schema(_) => String::new(),
         };
-        let (topic_name, output_is_json) = (topic_name(&name, version.major), is_json(&definition.output.format));
+        let topic_name: Arc<str> = topic_name(&name, version.major).into();
+        let output_is_json = is_json(&definition.output.format);
         let (shown_name, shown_version): (Arc<str>, Arc<str>) =
             (name.as_str().into(), definition.version.as_str().into());
         let chosen = Arc::new(Chosen {
             agent_name: Arc::clone(&shown_name),
-            topic_name: topic_name.clone(),
+            topic_name: Arc::clone(&topic_name),
             version: Arc::clone(&shown_version),
             output_contract: definition.output.contract.clone(),
             output_is_json,
@@ -62,7 +64,8 @@ impl Agent {
             chosen,
             shown_name,
             shown_version,
-            documents: Document::of(&definition),
+            fingerprint: definition.fingerprint(),
+            texts: Text::of(&definition),
             definition: Definition { agent_name: name, ..definition },
             version,
             input,
@@ -114,19 +117,17 @@ impl Agent {
         self.output_is_json
     }
 
+    /// Says whether two definitions promise the same: name, version, what it does, takes and gives. Not its examples, nor how
+    /// it is reached.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
     /// What follows depend on of it.
     #[must_use]
     pub fn traits(&self) -> AgentTraits {
-        let label = |contract: &Contract| match contract {
-            Contract::Label(label) => Some(label.clone()),
-            Contract::Any | Contract::Schema(_) => None,
-        };
-        AgentTraits {
-            idempotent: self.definition.idempotent,
-            require_approval: self.definition.require_approval,
-            takes: label(&self.input),
-            gives: label(&self.output),
-        }
+        AgentTraits { idempotent: self.definition.idempotent, require_approval: self.definition.require_approval }
     }
 
     /// How many assignments it takes at once; none = any number.
@@ -159,8 +160,12 @@ fn compile_contract(field: &str, resolved: Resolved, faults: &mut Vec<String>) -
     Contract::compile(resolved).map_err(|fault| faults.push(format!("{field} {fault}"))).ok()
 }
 
-/// The media type without its parameters, in any case.
+/// Whether a media type is that of JSON, in any case.
 pub(crate) fn is_json(format: &str) -> bool {
-    let essence = format.split_once(';').map_or(format, |(essence, _)| essence);
-    essence.trim().eq_ignore_ascii_case("application/json")
+    essence(format).eq_ignore_ascii_case("application/json")
+}
+
+/// A media type without its parameters.
+pub(super) fn essence(format: &str) -> &str {
+    format.split_once(';').map_or(format, |(essence, _)| essence).trim()
 }

@@ -94,6 +94,20 @@ impl Definition {
         }
     }
 
+    /// The same on every worker and in every version of Baton.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let sides = [&self.input, &self.output];
+        let sides =
+            sides.into_iter().flat_map(|side| [side.format.as_str(), side.contract.as_deref().unwrap_or_default()]);
+        let lists = [&self.capabilities, &self.specialization];
+        // The empty text ends a list: what moves from one to the next is a change.
+        let lists = lists.into_iter().flat_map(|list| list.iter().map(String::as_str).chain([""]));
+        let texts = [self.agent_name.as_str(), &self.version, &self.description].into_iter().chain(lists).chain(sides);
+        // FNV-1a, with an end after each text.
+        let bytes = texts.flat_map(|text| text.trim().bytes().chain([0]));
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+
     /// All that is wrong with it under this key, each fault naming field, value and remedy; contracts apart.
     pub(super) fn faults(&self, key: &str) -> Vec<String> {
         let mut faults = Vec::new();

@@ -1,9 +1,16 @@
 use super::agent::Agent;
+use super::contract::Contract;
+use super::memory::Memory;
 use super::names::fold;
-use super::scoring::Index;
+use super::scoring::{Index, rounded};
+use super::text::SCORED;
+use super::track::Track;
+use super::words::beginning;
+use crate::workflow::Labels;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A definition that does not hold: never eligible, and shown.
@@ -24,29 +31,42 @@ pub struct Registry(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     entries: BTreeMap<String, Result<Arc<Agent>, Fault>>,
-    /// The newest version of each name, by name: those that new work goes to.
+    /// All that are sound, by name, of each name the newest version first.
     current: Vec<Arc<Agent>>,
-    /// Folded name to the place in `current`.
-    places: FxHashMap<String, usize>,
+    /// Folded name to the places in `current`.
+    places: FxHashMap<String, Range<usize>>,
+    memory: Memory,
     index: Index,
 }
 
 impl Registry {
-    /// From what was read under each key (a topic name). Builds the index, so take changes together where many come.
+    /// From what was read under each key (a topic name).
     #[must_use]
     pub fn new(entries: BTreeMap<String, Result<Arc<Agent>, Fault>>) -> Self {
-        let mut newest: BTreeMap<&str, &Arc<Agent>> = BTreeMap::new();
+        Self::remembering(entries, Memory::default())
+    }
+
+    /// The same, with what is remembered of these agents. Builds the index and learns from the examples, which with many
+    /// takes seconds: never where a decision waits for it, and with changes taken together where many come.
+    #[must_use]
+    pub fn remembering(entries: BTreeMap<String, Result<Arc<Agent>, Fault>>, memory: Memory) -> Self {
+        let mut by_name: BTreeMap<&str, Vec<&Arc<Agent>>> = BTreeMap::new();
         for agent in entries.values().flatten() {
-            let best = newest.entry(agent.folded_name()).or_insert(agent);
-            if agent.version() > best.version() {
-                *best = agent;
-            }
+            by_name.entry(agent.folded_name()).or_default().push(agent);
         }
-        let mut current: Vec<Arc<Agent>> = newest.into_values().cloned().collect();
-        current.sort_by(|a, b| a.name().cmp(b.name()));
-        let places = current.iter().enumerate().map(|(i, agent)| (agent.folded_name().to_owned(), i)).collect();
-        let index = Index::new(&current);
-        Self(Arc::new(Inner { entries, current, places, index }))
+        let mut by_name: Vec<Vec<&Arc<Agent>>> = by_name.into_values().collect();
+        for versions in &mut by_name {
+            versions.sort_by(|a, b| b.version().cmp(a.version()));
+        }
+        by_name.sort_by_key(|versions| versions[0].name());
+        let (mut current, mut places) = (Vec::new(), FxHashMap::default());
+        for versions in by_name {
+            let start = current.len();
+            current.extend(versions.iter().map(|agent| Arc::clone(agent)));
+            places.insert(versions[0].folded_name().to_owned(), start..current.len());
+        }
+        let index = Index::new(current.iter().map(|agent| agent.texts.iter().chain(memory.texts(agent)).collect()));
+        Self(Arc::new(Inner { entries, current, places, memory, index }))
     }
 
     /// This registry with one definition more, or another in its place.
@@ -54,7 +74,7 @@ impl Registry {
     pub fn upsert(&self, key: impl Into<String>, entry: Result<Arc<Agent>, Fault>) -> Self {
         let mut entries = self.0.entries.clone();
         entries.insert(key.into(), entry);
-        Self::new(entries)
+        Self::remembering(entries, self.0.memory.clone())
     }
 
     /// This registry without one definition.
@@ -62,13 +82,47 @@ impl Registry {
     pub fn remove(&self, key: &str) -> Self {
         let mut entries = self.0.entries.clone();
         entries.remove(key);
-        Self::new(entries)
+        Self::remembering(entries, self.0.memory.clone())
     }
 
     /// The newest version of an agent, its name trimmed and case-folded; never by a part of it.
     #[must_use]
     pub fn agent(&self, name: &str) -> Option<&Arc<Agent>> {
-        self.place(name).map(|place| &self.0.current[place])
+        self.versions(name).first()
+    }
+
+    /// All versions of an agent, the newest first.
+    #[must_use]
+    pub fn versions(&self, name: &str) -> &[Arc<Agent>] {
+        &self.0.current[self.places(name)]
+    }
+
+    /// The newest version of each name, those first whose texts fit this one best, equals by name.
+    #[must_use]
+    pub fn by_fit(&self, text: &str) -> Vec<&Arc<Agent>> {
+        let fits = self.0.index.fits([beginning(text, SCORED), ""]);
+        let mut places: Vec<usize> = self.groups().map(|places| places.start).collect();
+        places.sort_by(|a, b| rounded(fits[*b].strength).total_cmp(&rounded(fits[*a].strength)));
+        places.into_iter().map(|place| &self.0.current[place]).collect()
+    }
+
+    /// The newest version of each name, by name.
+    pub fn newest(&self) -> impl Iterator<Item = &Arc<Agent>> {
+        self.groups().map(|places| &self.0.current[places.start])
+    }
+
+    /// What the versions of an agent take and give; none if it is not registered.
+    #[must_use]
+    pub fn labels(&self, name: &str) -> Option<Labels> {
+        let versions = self.versions(name);
+        let all = |side: fn(&Agent) -> &Contract| {
+            let label = |agent: &Arc<Agent>| match side(agent) {
+                Contract::Label(label) => Some(label.clone()),
+                Contract::Any | Contract::Schema(_) => None,
+            };
+            versions.iter().map(label).collect::<Option<Vec<_>>>().unwrap_or_default()
+        };
+        (!versions.is_empty()).then(|| Labels { takes: all(Agent::input), gives: all(Agent::output) })
     }
 
     /// The agent of a topic, whichever version that is.
@@ -82,7 +136,8 @@ impl Registry {
         self.0.entries.iter().map(|(key, entry)| (key.as_str(), entry))
     }
 
-    /// The agents new work goes to, by name: of each name the newest version.
+    /// All agents whose definition is sound, by name, of each name the newest version first. Which version of a name gets
+    /// new work depends on the work; the others are drained: what they were given ends there.
     #[must_use]
     pub fn current(&self) -> &[Arc<Agent>] {
         &self.0.current
@@ -93,8 +148,26 @@ impl Registry {
         self.0.entries.is_empty()
     }
 
-    pub(super) fn place(&self, name: &str) -> Option<usize> {
-        self.0.places.get(&fold(name)).copied()
+    /// About how many bytes the text index takes, what was learned from examples included.
+    #[must_use]
+    pub fn index_bytes(&self) -> usize {
+        self.0.index.bytes()
+    }
+
+    /// The places of the versions of a name, the newest first; an empty range if it is not registered.
+    pub(super) fn places(&self, name: &str) -> Range<usize> {
+        self.0.places.get(&fold(name)).cloned().unwrap_or_default()
+    }
+
+    /// The places of each name's versions, in the order of names.
+    pub(super) fn groups(&self) -> impl Iterator<Item = Range<usize>> {
+        let current = &self.0.current;
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let name = current.get(start)?.folded_name();
+            let end = start + current[start..].iter().take_while(|agent| agent.folded_name() == name).count();
+            Some(std::mem::replace(&mut start, end)..end)
+        })
     }
 
     pub(super) fn faults(&self) -> impl Iterator<Item = &Fault> {
@@ -119,6 +192,8 @@ pub struct Availability {
     passing: RefCell<Option<String>>,
     /// By topic name, agents whose circuit breaker is not closed.
     broken: Arc<FxHashMap<String, Broken>>,
+    /// What is known of agents' work, by topic name.
+    tracks: Arc<FxHashMap<String, Track>>,
     /// The partition whose tasks are decided on now.
     here: Cell<Option<i32>>,
 }
@@ -152,6 +227,12 @@ impl Availability {
     pub fn with_room(&self, room: FxHashMap<String, Room>) -> Self {
         let room = RefCell::new(room);
         Self { room, passing: RefCell::default(), here: Cell::default(), ..self.clone() }
+    }
+
+    /// Whether the agent takes so many assignments and no more.
+    #[must_use]
+    pub fn is_limited(&self, topic_name: &str) -> bool {
+        self.room.borrow().contains_key(topic_name)
     }
 
     /// Whether one assignment more may be given to the agent.
@@ -200,6 +281,16 @@ impl Availability {
     /// Agents whose breaker is not closed, by topic name.
     pub fn breakers(&self) -> impl Iterator<Item = (&str, &Broken)> {
         self.broken.iter().map(|(topic_name, broken)| (topic_name.as_str(), broken))
+    }
+
+    #[must_use]
+    pub fn track(&self, topic_name: &str) -> Option<&Track> {
+        self.tracks.get(topic_name)
+    }
+
+    /// Puts in place what is known of agents' work now. Nobody waits for it to change.
+    pub fn set_tracks(&mut self, tracks: FxHashMap<String, Track>) {
+        self.tracks = Arc::new(tracks);
     }
 
     /// Puts other breakers in place; says whether they are others.

@@ -1,38 +1,73 @@
-//! The local selector: how well each agent's texts fit a text, 0 to 1.
+//! The local selector: how well each agent's texts fit a text, and what that makes of its chances.
 //!
 //! Cosines of tf-idf vectors, words and n-grams apart, over an inverted index built with the registry.
 //! An agent counts by its *best* capability (or example), not by all it says: one agent that does
 //! fifteen things is as good at one of them as an agent that does only that. What one asks for is
 //! scored in one pass over its terms; the work grows with the text, not with the number of agents.
+//! Where there are examples, a linear model learned from them judges those that fit best.
 
-use super::agent::Agent;
-use super::text::{Kind, Role, STOP_WEIGHT, STOP_WORDS, terms};
+use super::linear::{Lesson, Linear};
+use super::text::{Role, Text};
+use super::words::{Kind, Term, terms};
 use rustc_hash::FxHashMap;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 /// The part of words in a document's fit; the rest is n-grams.
 const WORDS: f32 = 0.5;
-/// What a description and a name add to a fit by capability. Flat between 0.3 and 0.8 on an intent data set.
-const DESCRIPTION: f32 = 0.5;
-const NAME: f32 = 0.2;
+/// What the next best capability, a description and a name add to a fit by capability. All flat around these on two
+/// sets of tasks.
+const NEXT: f32 = 0.3;
+const DESCRIPTION: f32 = 0.6;
+const NAME: f32 = 0.1;
+/// What a fit by texts is worth in strength without examples and beside what they teach, and what they teach is.
+/// Chosen so that chances come true, with none to ten examples for each capability.
+const ALONE: f32 = 14.0;
+const BESIDE: f32 = 3.0;
+const LEARNED: f32 = 1.2;
+/// The strength of "none of them", which every chance is set against.
+const NONE: f32 = 1.0;
+/// Agents that the linear model judges, the best by their texts.
+const JUDGED: usize = 16;
 
 /// Inverted index over all documents of all agents.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    terms: FxHashMap<u64, Term>,
+    terms: FxHashMap<u64, Entry>,
     postings: Vec<Posting>,
-    /// Each document's agent and role.
-    documents: Vec<(u32, Role)>,
+    documents: Vec<Document>,
     agents: usize,
-    /// The weight of a term no document holds: it says the text is about something else too.
-    unknown: f32,
+    /// The rarity of a term no agent uses: it says the text is about something else too.
+    unknown: Rarity,
+    learned: Option<Learned>,
+}
+
+#[derive(Debug)]
+struct Learned {
+    linear: Linear,
+    /// What it counts for beside the fit, by how many examples it had.
+    share: f32,
+}
+
+/// A capability with its examples, an example of none, a description or a name.
+#[derive(Clone, Debug)]
+struct Document {
+    agent: u32,
+    role: Role,
+    /// Whether the agent is judged by it, not only helped: a description is where there is nothing else.
+    main: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Rarity {
+    /// Among agents.
+    agents: f32,
+    /// Among texts.
+    texts: f32,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Term {
-    number: u32,
-    is_stop_word: bool,
-    rarity: f32,
+struct Entry {
+    rarity: Rarity,
     start: u32,
     end: u32,
 }
@@ -46,14 +81,17 @@ struct Posting {
 /// How well one agent fits, and by what.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Fit {
-    /// 0 to 1, all together.
-    pub(super) score: f32,
-    /// The best capability or example.
+    /// All together; what is one greater is `e` times as likely.
+    pub(super) strength: f32,
+    /// The best capability or example, 0 to 1.
     pub(super) best: f32,
     pub(super) words: f32,
     pub(super) ngrams: f32,
+    pub(super) next: f32,
     pub(super) description: f32,
     pub(super) name: f32,
+    /// What examples teach of it; 0 without.
+    pub(super) learned: f32,
     /// The document `best` came from; none = nothing fits at all.
     document: Option<u32>,
 }
@@ -64,9 +102,15 @@ impl Fit {
             ("best", rounded(self.best)),
             ("words", rounded(self.words)),
             ("ngrams", rounded(self.ngrams)),
+            ("next", rounded(self.next)),
             ("description", rounded(self.description)),
             ("name", rounded(self.name)),
+            ("learned", rounded(self.learned)),
         ]
+    }
+
+    fn by_texts(&self) -> f32 {
+        self.best + NEXT * self.next + DESCRIPTION * self.description + NAME * self.name
     }
 }
 
@@ -75,149 +119,265 @@ pub(super) fn rounded(value: f32) -> f64 {
     (f64::from(value) * 10_000.0).round() / 10_000.0
 }
 
+/// The chance that each of these is the right one, 0 to 1, if it is one of them or none; in their order.
+pub(super) fn chances(fits: &[Fit], places: &[usize]) -> Vec<f64> {
+    let strengths = || places.iter().map(|place| fits[*place].strength);
+    let most = strengths().fold(NONE, f32::max);
+    let none = (NONE - most).exp();
+    let all: f32 = strengths().map(|strength| (strength - most).exp()).sum::<f32>() + none;
+    strengths().map(|strength| rounded((strength - most).exp() / all)).collect()
+}
+
 impl Index {
-    pub(super) fn new(agents: &[Arc<Agent>]) -> Self {
+    /// Over the texts of each agent.
+    pub(super) fn new<'a>(agents: impl ExactSizeIterator<Item = Vec<&'a Text>>) -> Self {
         let mut index = Self { agents: agents.len(), ..Self::default() };
-        // The stop words come first, so that a text's are known even if no agent uses them.
-        for word in STOP_WORDS {
-            terms(word, |kind, key| {
-                if kind == Kind::Word {
-                    index.number(key).is_stop_word = true;
-                }
-            });
-        }
-        let mut counted: Vec<Counted> = Vec::new();
-        for (agent, document) in agents.iter().enumerate().flat_map(|(i, a)| a.documents.iter().map(move |d| (i, d))) {
-            let number = small(index.documents.len());
-            index.documents.push((small(agent), document.role.clone()));
-            for (key, kind, count) in &document.terms {
-                let term = index.number(*key);
-                term.end += 1;
-                counted.push(Counted { term: term.number, kind: *kind, document: number, weight: *count as f32 });
+        let mut texts: Vec<(u32, &Text)> = Vec::new();
+        let mut counted: Vec<(u64, Counted)> = Vec::new();
+        for (agent, said) in agents.enumerate() {
+            let agent = small(agent);
+            for (document, text) in index.documents_of(agent, &said) {
+                counted.extend(text.terms.iter().map(|term| (term.key, Counted::new(document, term))));
             }
+            texts.extend(said.into_iter().map(|text| (agent, text)));
         }
-        index.weigh(counted);
+        index.weigh(counted, texts.len());
+        index.learn(&texts);
         index
     }
 
-    fn number(&mut self, key: u64) -> &mut Term {
-        let number = small(self.terms.len());
-        self.terms.entry(key).or_insert(Term { number, is_stop_word: false, rarity: 0.0, start: 0, end: 0 })
+    /// The agent's texts, each with the number of the document it is part of, by number.
+    fn documents_of<'a>(&mut self, agent: u32, said: &[&'a Text]) -> Vec<(u32, &'a Text)> {
+        let mut capabilities: BTreeMap<String, u32> = BTreeMap::new();
+        let mut numbered: Vec<(u32, &Text)> = Vec::with_capacity(said.len());
+        let alone = said.iter().all(|text| matches!(text.role, Role::Description | Role::Name));
+        for text in said {
+            let capability = match &text.role {
+                Role::Capability(name) | Role::Example(_, Some(name)) => Some(name),
+                Role::Example(_, None) | Role::Description | Role::Name => None,
+            };
+            let number = small(self.documents.len());
+            let number = match capability {
+                Some(name) => *capabilities.entry(super::names::fold(name)).or_insert(number),
+                None => number,
+            };
+            if number as usize == self.documents.len() {
+                let role = capability.map_or_else(|| text.role.clone(), |name| Role::Capability(name.clone()));
+                let main = !matches!(role, Role::Description | Role::Name) || (alone && role == Role::Description);
+                self.documents.push(Document { agent, role, main });
+            }
+            numbered.push((number, text));
+        }
+        numbered.sort_by_key(|(number, _)| *number);
+        numbered
     }
 
-    /// Gives each term its rarity and its place, each posting its weight.
-    fn weigh(&mut self, mut counted: Vec<Counted>) {
-        let documents = self.documents.len() as f32;
-        let rarity = |holding: f32| (1.0 + (documents - holding + 0.5) / (holding + 0.5)).ln();
-        self.unknown = rarity(0.0);
-        let mut by_number: Vec<(f32, u32)> = vec![(0.0, 0); self.terms.len()];
-        let mut holding = vec![0; self.terms.len()];
-        for term in self.terms.values() {
-            holding[term.number as usize] = term.end;
-        }
-        let mut start = 0;
-        for (number, held_by) in holding.iter().enumerate() {
-            by_number[number] = (rarity(*held_by as f32), start);
-            start += held_by;
-        }
-        for term in self.terms.values_mut() {
-            let (rarity, start) = by_number[term.number as usize];
-            term.rarity = if term.is_stop_word { rarity * STOP_WEIGHT } else { rarity };
-            term.start = start;
-            term.end += start;
-            by_number[term.number as usize].0 = term.rarity;
-        }
+    /// Gives each term its rarity and its place, each posting its weight. Counts come by document.
+    fn weigh(&mut self, mut counted: Vec<(u64, Counted)>, texts: usize) {
+        // Stable: of a term, documents stay in order.
+        counted.sort_by_key(|(key, _)| *key);
         let mut squares = vec![[0.0_f32; 2]; self.documents.len()];
-        for c in &mut counted {
-            // The square root: the tenth example with a word says less than the first.
-            c.weight = c.weight.sqrt() * by_number[c.term as usize].0;
-            squares[c.document as usize][c.kind as usize] += c.weight * c.weight;
+        let mut kinds = Vec::with_capacity(counted.len());
+        for of_term in counted.chunk_by(|a, b| a.0 == b.0) {
+            let rarity = self.rarity(of_term, texts);
+            let start = small(self.postings.len());
+            for of_document in of_term.chunk_by(|a, b| a.1.document == b.1.document) {
+                let first = &of_document[0].1;
+                let share = of_document.iter().map(|(_, counted)| counted.share).fold(0.0, f32::max);
+                // The square root: the tenth example with a word says less than the first.
+                let weight = (of_document.len() as f32).sqrt() * share * rarity.agents;
+                squares[first.document as usize][first.kind as usize] += weight * weight;
+                self.postings.push(Posting { document: first.document, weight });
+                kinds.push(first.kind);
+            }
+            self.terms.insert(of_term[0].0, Entry { rarity, start, end: small(self.postings.len()) });
         }
-        self.postings = vec![Posting { document: 0, weight: 0.0 }; counted.len()];
-        for c in counted {
-            let place = &mut by_number[c.term as usize].1;
-            let length = squares[c.document as usize][c.kind as usize].sqrt();
-            self.postings[*place as usize] = Posting { document: c.document, weight: c.weight / length };
-            *place += 1;
+        for (posting, kind) in self.postings.iter_mut().zip(kinds) {
+            let square = squares[posting.document as usize][kind as usize];
+            posting.weight /= square.sqrt().max(f32::MIN_POSITIVE);
         }
+        self.unknown = Rarity { agents: rarity(self.agents as f32, 0.0), texts: common(texts, 0) };
+    }
+
+    fn rarity(&self, of_term: &[(u64, Counted)], texts: usize) -> Rarity {
+        // A word that one agent's texts are full of and another's name once is nearly as telling as one's alone: so it is
+        // not how many agents say it, but how many it is as if said it equally.
+        let all = of_term.len() as f32;
+        let agent = |counted: &Counted| self.documents[counted.document as usize].agent;
+        let disorder: f32 = of_term
+            .chunk_by(|a, b| agent(&a.1) == agent(&b.1))
+            .map(|of_agent| of_agent.len() as f32 / all)
+            .map(|part| -part * part.ln())
+            .sum();
+        Rarity { agents: rarity(self.agents as f32, disorder.exp()), texts: common(texts, of_term.len()) }
+    }
+
+    fn learn(&mut self, texts: &[(u32, &Text)]) {
+        let count = |test: fn(&Role) -> bool| texts.iter().filter(|(_, text)| test(&text.role)).count() as f32;
+        let examples = count(|role| matches!(role, Role::Example(..)));
+        if examples == 0.0 {
+            return;
+        }
+        let share = examples / (examples + count(|role| matches!(role, Role::Capability(_))));
+        let lessons: Vec<Lesson> = texts.iter().map(|(agent, text)| self.lesson(*agent, &text.terms)).collect();
+        self.learned = Some(Learned { linear: Linear::train(&lessons, self.terms.len()), share });
+    }
+
+    fn lesson(&self, agent: u32, terms: &[Term]) -> Lesson {
+        let mut rivals: Vec<u32> = (0..small(self.agents)).collect();
+        if rivals.len() > JUDGED {
+            rivals = best(&self.by_texts(terms), JUDGED);
+            if !rivals.contains(&agent) {
+                rivals[JUDGED - 1] = agent;
+            }
+        }
+        Lesson { agent, features: self.features(terms), rivals }
+    }
+
+    /// Words and n-grams, each of length one: how long a text is says nothing of whom it is for.
+    fn features(&self, terms: &[Term]) -> Vec<(u64, f32)> {
+        let value = |term: &Term| self.terms.get(&term.key).map_or(self.unknown.texts, |entry| entry.rarity.texts);
+        let mut squares = [0.0_f32; 2];
+        let values: Vec<f32> = terms.iter().map(value).collect();
+        for (term, value) in terms.iter().zip(&values) {
+            squares[term.kind as usize] += value * value;
+        }
+        let known = terms.iter().zip(values).filter(|(term, _)| self.terms.contains_key(&term.key));
+        known.map(|(term, value)| (term.key, value / squares[term.kind as usize].sqrt())).collect()
     }
 
     /// Every agent's fit to these texts taken together, by the agent's place in the list the index was built from.
     pub(super) fn fits(&self, texts: [&str; 2]) -> Vec<Fit> {
+        let terms = terms(texts);
+        let mut fits = self.by_texts(&terms);
+        for fit in &mut fits {
+            fit.strength = ALONE * fit.by_texts();
+        }
+        if let Some(Learned { linear, share }) = &self.learned {
+            let judged = best(&fits, JUDGED);
+            let mut scores = vec![0.0; judged.len()];
+            linear.add_scores(&self.features(&terms), &judged, &mut scores);
+            // The others fit less and are taken to be no better than the worst of those that were judged.
+            let least = scores.iter().copied().fold(f32::MAX, f32::min);
+            for fit in &mut fits {
+                fit.learned = least;
+            }
+            for (agent, score) in judged.iter().zip(scores) {
+                fits[*agent as usize].learned = score;
+            }
+            for fit in &mut fits {
+                let taught = BESIDE * fit.by_texts() + LEARNED * fit.learned;
+                fit.strength += share * (taught - fit.strength);
+            }
+        }
+        fits
+    }
+
+    fn by_texts(&self, terms: &[Term]) -> Vec<Fit> {
         let mut fitting = vec![[0.0_f32; 2]; self.documents.len()];
         let mut squares = [0.0_f32; 2];
-        // A term counts once: saying a word again makes it no more what is asked for.
-        let mut seen = vec![0_u64; self.terms.len() / 64 + 1];
-        let mut factor = 1.0;
-        for text in texts {
-            terms(text, |kind, key| {
-                let term = self.terms.get(&key);
-                if kind == Kind::Word {
-                    // The n-grams that follow are this word's.
-                    factor = if term.is_some_and(|term| term.is_stop_word) { STOP_WEIGHT } else { 1.0 };
-                }
-                let Some(term) = term else {
-                    squares[kind as usize] += (factor * self.unknown).powi(2);
-                    return;
-                };
-                let (slot, bit) = (term.number as usize / 64, 1 << (term.number % 64));
-                if seen[slot] & bit != 0 {
-                    return;
-                }
-                seen[slot] |= bit;
-                let weight = if kind == Kind::Word { term.rarity } else { factor * term.rarity };
-                squares[kind as usize] += weight * weight;
-                for posting in &self.postings[term.start as usize..term.end as usize] {
-                    fitting[posting.document as usize][kind as usize] += weight * posting.weight;
-                }
-            });
+        for term in terms {
+            let kind = term.kind as usize;
+            let Some(entry) = self.terms.get(&term.key) else {
+                squares[kind] += (term.share * self.unknown.agents).powi(2);
+                continue;
+            };
+            let weight = term.share * entry.rarity.agents;
+            squares[kind] += weight * weight;
+            for posting in &self.postings[entry.start as usize..entry.end as usize] {
+                fitting[posting.document as usize][kind] += weight * posting.weight;
+            }
         }
         self.gather(&fitting, squares.map(|square| 1.0 / square.sqrt().max(f32::MIN_POSITIVE)))
     }
 
     fn gather(&self, fitting: &[[f32; 2]], scale: [f32; 2]) -> Vec<Fit> {
         let mut fits = vec![Fit::default(); self.agents];
-        for (number, (agent, role)) in self.documents.iter().enumerate() {
+        for (number, document) in self.documents.iter().enumerate() {
             let words = fitting[number][Kind::Word as usize] * scale[Kind::Word as usize];
             let ngrams = fitting[number][Kind::Gram as usize] * scale[Kind::Gram as usize];
             let together = (WORDS * words + (1.0 - WORDS) * ngrams).min(1.0);
-            let fit = &mut fits[*agent as usize];
-            match role {
-                Role::Description { alone: false } => fit.description = together,
-                Role::Name => fit.name = together,
-                Role::Capability(_) | Role::Example(_) | Role::Description { alone: true } => {
-                    if together > fit.best {
-                        *fit = Fit { best: together, words, ngrams, document: Some(small(number)), ..*fit };
-                    }
+            let fit = &mut fits[document.agent as usize];
+            if document.main {
+                if together > fit.best {
+                    let next = fit.best;
+                    *fit = Fit { best: together, words, ngrams, next, document: Some(small(number)), ..*fit };
+                } else {
+                    fit.next = fit.next.max(together);
                 }
+            } else if document.role == Role::Name {
+                fit.name = together;
+            } else {
+                fit.description = together;
             }
-        }
-        for fit in &mut fits {
-            // What is left to fit is filled by the others in part: never over 1, never less than the best alone.
-            fit.score = 1.0 - (1.0 - fit.best) * (1.0 - DESCRIPTION * fit.description) * (1.0 - NAME * fit.name);
         }
         fits
     }
 
     /// In words, what an agent fits by.
     pub(super) fn deciding(&self, fit: &Fit) -> String {
-        match fit.document.map(|number| &self.documents[number as usize].1) {
+        match fit.document.map(|number| &self.documents[number as usize].role) {
             Some(Role::Capability(capability)) => format!("its capability `{capability}`"),
-            Some(Role::Example(example)) => format!("its example `{}`", super::names::shown(example)),
+            Some(Role::Example(example, _)) => format!("its example `{}`", super::names::shown(example)),
             Some(_) => "its description".to_owned(),
-            None if fit.description > 0.0 => "its description".to_owned(),
-            None if fit.name > 0.0 => "its name".to_owned(),
-            None => "nothing it says".to_owned(),
+            _ if fit.description > 0.0 => "its description".to_owned(),
+            _ if fit.name > 0.0 => "its name".to_owned(),
+            _ => "nothing it says".to_owned(),
         }
+    }
+
+    /// The capability that an agent fits by, if it is one.
+    pub(super) fn deciding_capability(&self, fit: &Fit) -> Option<&str> {
+        match fit.document.map(|number| &self.documents[number as usize].role)? {
+            Role::Capability(capability) | Role::Example(_, Some(capability)) => Some(capability),
+            Role::Example(_, None) | Role::Description | Role::Name => None,
+        }
+    }
+
+    /// Memory it takes, in bytes, about.
+    pub(super) fn bytes(&self) -> usize {
+        let terms = self.terms.capacity() * (size_of::<(u64, Entry)>() + 1);
+        let documents = self.documents.len() * (size_of::<Document>() + 32);
+        let learned = self.learned.as_ref().map_or(0, |learned| learned.linear.bytes());
+        terms + documents + self.postings.len() * size_of::<Posting>() + learned
     }
 }
 
-/// A term's count in a document on its way to a posting.
+/// A term of a document on its way to a posting.
 struct Counted {
-    term: u32,
-    kind: Kind,
     document: u32,
-    weight: f32,
+    kind: Kind,
+    share: f32,
+}
+
+impl Counted {
+    fn new(document: u32, term: &Term) -> Self {
+        Self { document, kind: term.kind, share: term.share }
+    }
+}
+
+fn rarity(all: f32, holding: f32) -> f32 {
+    (1.0 + (all - holding + 0.5).max(0.0) / (holding + 0.5)).ln()
+}
+
+/// Never nothing: what is in every text still tells by how often it is in whose.
+fn common(texts: usize, holding: usize) -> f32 {
+    1.0 + ((1.0 + texts as f32) / (1.0 + holding as f32)).ln()
+}
+
+/// The places of the `count` that fit best by their texts, ascending.
+fn best(fits: &[Fit], count: usize) -> Vec<u32> {
+    let mut places: Vec<u32> = (0..small(fits.len())).collect();
+    if places.len() > count {
+        let order = |a: &u32, b: &u32| {
+            let (one, other) = (fits[*a as usize].by_texts(), fits[*b as usize].by_texts());
+            other.total_cmp(&one).then(a.cmp(b))
+        };
+        places.select_nth_unstable_by(count, order);
+        places.truncate(count);
+        places.sort_unstable();
+    }
+    places
 }
 
 /// Counts of documents and terms; bounded far below by the bounds of definitions.

@@ -121,6 +121,10 @@ pub struct Metrics {
     agent_breakers: Family<OfAgent, Gauge>,
     agent_scores: Family<OfAgent, Gauge<f64, AtomicU64>>,
     anomalies: Family<OfMetric, Gauge>,
+    /// Reports that counted without numbers that cannot be.
+    pub reports_corrected: Counter,
+    /// Signs of life of agents that are not registered.
+    pub heartbeats_unknown: Counter,
 }
 
 /// What became of the records of one topic.
@@ -202,6 +206,8 @@ impl Metrics {
             agent_breakers: Family::default(),
             agent_scores: Family::default(),
             anomalies: Family::default(),
+            reports_corrected: Counter::default(),
+            heartbeats_unknown: Counter::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -251,6 +257,10 @@ impl Metrics {
         registry.register("agent_breaker", breaker, m.agent_breakers.clone());
         registry.register("agent_health_score", "How well an agent does, 0 to 1", m.agent_scores.clone());
         registry.register("anomalies", "1 while something of an agent is unusual, by metric", m.anomalies.clone());
+        let corrected = "Reports that counted without their numbers, which cannot be";
+        registry.register("reports_corrected", corrected, m.reports_corrected.clone());
+        let unknown = "Signs of life of agents that are not registered";
+        registry.register("heartbeats_unknown", unknown, m.heartbeats_unknown.clone());
         Self { registry, ..metrics }
     }
 

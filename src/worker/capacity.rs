@@ -34,7 +34,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
         for (topic, broken) in self.directory.availability.breakers() {
             let Some((number, agent)) = broken.probed_by.zip(self.directory.registry.by_topic(topic)) else { continue };
             let Some(partition) = self.partitions.get(&number) else { continue };
-            let probes = i64::from(self.settings.probes) - count(partition.in_flight(agent.name()));
+            let probes = i64::from(self.settings.probes) - count(partition.in_flight(topic));
             match left.iter_mut().find(|one| one.agent.topic_name() == topic) {
                 Some(one) => (one.left, one.only) = (one.left.min(probes), Some(number)),
                 None => left.push(Left { agent: Arc::clone(agent), left: probes, only: Some(number) }),
@@ -72,18 +72,18 @@ impl<L: Log, R: Runner> Worker<L, R> {
             if !available.has(topic) || available.is_gone(topic) || is_open {
                 continue;
             }
-            let agent_name: Arc<str> = agent.name().into();
+            let topic_name: Arc<str> = topic.into();
             let heads = self.may_have(only).flat_map(|(number, partition)| {
-                let turned = partition.line_length(agent.name()).saturating_sub(left);
+                let turned = partition.line_length(topic).saturating_sub(left);
                 let first = if mutant::is(Mutant::LineTurned) { turned } else { 0 };
-                partition.line(agent.name()).skip(first).take(left).map(move |place| (place, *number))
+                partition.line(topic).skip(first).take(left).map(move |place| (place, *number))
             });
             let mut heads: Vec<_> = heads.collect();
             heads.sort();
             next.extend(heads.into_iter().take(left.min(HOUSEKEEPING)).map(|(place, partition)| Returned {
                 partition,
                 task_id: Arc::clone(&place.task_id),
-                input: Input::Admitted { question: place.question, agent_name: Some(Arc::clone(&agent_name)) },
+                input: Input::Admitted { question: place.question, topic_name: Some(Arc::clone(&topic_name)) },
             }));
         }
         next

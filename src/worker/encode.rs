@@ -388,11 +388,22 @@ fn decision_of(task: &TaskRef, decision: &Decision, at: Timestamp, overhead_micr
         degraded_reason: settled.degraded.clone(),
         strategy: STRATEGY.to_owned(),
         variant: None,
-        propensity: None,
+        propensity: settled.propensity,
+        local_choice: settled.beside.as_ref().map(|beside| chosen_in(&beside.choice)),
+        local_confidence: settled.beside.as_ref().and_then(|beside| beside.confidence),
         prompt_version: decision.prompt_version.clone(),
         attempts: decision.attempts.iter().map(Attempt::from).collect(),
         overhead_micros,
         decided_at: at.0,
+    }
+}
+
+/// The agent's name, or what was chosen instead of one.
+fn chosen_in(choice: &Choice) -> String {
+    match choice {
+        Choice::Agent(name) => name.clone(),
+        Choice::None => "NONE".to_owned(),
+        Choice::Done => "DONE".to_owned(),
     }
 }
 
@@ -420,7 +431,8 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
         },
         Fact::PlanAccepted(acceptance) => {
             let steps: Vec<_> = acceptance.plan.iter().map(wire::PlannedStep::from).collect();
-            let detail = json!({"steps": steps, "attempts": attempts_of(&acceptance.attempts)});
+            let detail = json!({"steps": steps, "attempts": attempts_of(&acceptance.attempts),
+                "promptVersion": acceptance.prompt_version});
             wire::Fact {
                 decision_id: acceptance.question.map(|question| decision_id(task, question)),
                 reason: Some(if acceptance.written { "written" } else { "given" }.to_owned()),
@@ -429,7 +441,8 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
             }
         }
         Fact::PlanRejected(rejection) => {
-            let detail = json!({"faults": *rejection.faults, "attempts": attempts_of(&rejection.attempts)});
+            let detail = json!({"faults": *rejection.faults, "attempts": attempts_of(&rejection.attempts),
+                "promptVersion": rejection.prompt_version});
             wire::Fact {
                 decision_id: (rejection.question > 0).then(|| decision_id(task, rejection.question)),
                 reason: rejection.faults.first().cloned(),

@@ -1,6 +1,5 @@
 //! Which agents show signs of life. Silence is judged on the broker's time, since agents' clocks are their own.
 
-use crate::selection::fold;
 use crate::workflow::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,15 +21,8 @@ pub struct Sign {
 #[derive(Clone, Debug)]
 struct Heard {
     sign: Sign,
-    /// Whether it ever said how much it takes.
-    said: bool,
-}
-
-impl Heard {
     /// None if it never said.
-    fn capacity(&self) -> Option<u32> {
-        self.said.then_some(self.sign.capacity)
-    }
+    capacity: Option<u32>,
 }
 
 /// The last sign of life of every instance, as the reader of heartbeats keeps it; read by every worker of the process.
@@ -40,7 +32,7 @@ pub struct SharedPresence(RwLock<Arc<Presence>>);
 /// The same at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Presence {
-    /// By the agent's folded name, then by instance.
+    /// By the agent's topic name, then by instance.
     agents: BTreeMap<String, BTreeMap<String, Heard>>,
     /// How far this machine's clock is ahead of the broker's, in milliseconds, as far as the records tell: the least time
     /// that one took to come here.
@@ -64,13 +56,14 @@ impl SharedPresence {
     }
 
     /// Takes a sign of life. `received` is this machine's time, of one that was written just now.
-    pub fn take(&self, agent_name: &str, instance: &str, sign: Sign, received: Option<Timestamp>) {
+    pub fn take(&self, topic_name: &str, instance: &str, sign: Sign, received: Option<Timestamp>) {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let presence = Arc::make_mut(&mut current);
         let at = sign.at;
-        let instances = presence.agents.entry(fold(agent_name)).or_default();
-        let said = sign.capacity > 0 || instances.get(instance).is_some_and(|before| before.said);
-        instances.insert(instance.to_owned(), Heard { sign, said });
+        let instances = presence.agents.entry(topic_name.to_owned()).or_default();
+        let said = sign.capacity > 0 || instances.get(instance).is_some_and(|before| before.capacity.is_some());
+        let heard = Heard { capacity: said.then_some(sign.capacity), sign };
+        instances.insert(instance.to_owned(), heard);
         if instances.len() > MAX_INSTANCES
             && let Some(oldest) = instances.iter().min_by_key(|(_, heard)| heard.sign.at).map(|(name, _)| name.clone())
         {
@@ -86,21 +79,21 @@ impl Presence {
     /// Whether the agent has shown signs of life and does so no more. One that never did counts as alive: it is judged by
     /// its reports and deadlines.
     #[must_use]
-    pub fn is_gone(&self, folded_name: &str, now: Timestamp, patience: i64) -> bool {
-        let Some(instances) = self.agents.get(folded_name) else { return false };
+    pub fn is_gone(&self, topic_name: &str, now: Timestamp, patience: i64) -> bool {
+        let Some(instances) = self.agents.get(topic_name) else { return false };
         !instances.values().any(|heard| self.is_fresh(heard, now, patience))
     }
 
     /// What the living instances take at once together, as far as they say it: 0 if all of them take no more. None if
     /// nobody lives, or nobody says a number and one never did.
     #[must_use]
-    pub fn capacity(&self, folded_name: &str, now: Timestamp, patience: i64) -> Option<u32> {
-        let living = self.agents.get(folded_name)?.values().filter(|heard| self.is_fresh(heard, now, patience));
+    pub fn capacity(&self, topic_name: &str, now: Timestamp, patience: i64) -> Option<u32> {
+        let living = self.agents.get(topic_name)?.values().filter(|heard| self.is_fresh(heard, now, patience));
         let (mut sum, mut said, mut silent) = (0_u32, false, false);
         for heard in living {
-            sum = sum.saturating_add(heard.capacity().unwrap_or(0));
-            said |= heard.said;
-            silent |= !heard.said;
+            sum = sum.saturating_add(heard.capacity.unwrap_or(0));
+            said |= heard.capacity.is_some();
+            silent |= heard.capacity.is_none();
         }
         (sum > 0 || (said && !silent)).then_some(sum)
     }
@@ -113,20 +106,20 @@ impl Presence {
 
     /// Whether the instance that was heard of last has said that it leaves: then silence is what follows.
     #[must_use]
-    pub fn has_left(&self, folded_name: &str) -> bool {
-        let last = self.agents.get(folded_name).and_then(|known| known.values().max_by_key(|heard| heard.sign.at));
-        last.is_some_and(|heard| heard.capacity() == Some(0))
+    pub fn has_left(&self, topic_name: &str) -> bool {
+        let last = self.agents.get(topic_name).and_then(|known| known.values().max_by_key(|heard| heard.sign.at));
+        last.is_some_and(|heard| heard.capacity == Some(0))
     }
 
     /// Whether the agent has shown signs of life at all, as far as they are kept.
     #[must_use]
-    pub fn knows(&self, folded_name: &str) -> bool {
-        self.agents.contains_key(folded_name)
+    pub fn knows(&self, topic_name: &str) -> bool {
+        self.agents.contains_key(topic_name)
     }
 
     /// The last sign of life of each of the agent's instances.
-    pub fn instances(&self, folded_name: &str) -> impl Iterator<Item = (&str, &Sign)> {
-        self.agents.get(folded_name).into_iter().flatten().map(|(name, heard)| (name.as_str(), &heard.sign))
+    pub fn instances(&self, topic_name: &str) -> impl Iterator<Item = (&str, &Sign)> {
+        self.agents.get(topic_name).into_iter().flatten().map(|(name, heard)| (name.as_str(), &heard.sign))
     }
 
     /// The broker's time, as far as it is known.
@@ -151,8 +144,8 @@ mod tests {
     #[test]
     fn an_agent_is_gone_when_all_of_its_instances_are_silent_and_never_if_none_ever_spoke() {
         let shared = SharedPresence::default();
-        shared.take("Scorer", "one", sign(1_000, 2), None);
-        shared.take(" scorer", "two", sign(5_000, 3), None);
+        shared.take("scorer", "one", sign(1_000, 2), None);
+        shared.take("scorer", "two", sign(5_000, 3), None);
         let presence = shared.get();
         assert_eq!(presence.capacity("scorer", Timestamp(5_500), 5_000), Some(5));
         assert_eq!(presence.capacity("scorer", Timestamp(9_000), 5_000), Some(3), "one is silent");

@@ -150,7 +150,14 @@ impl<L: Log, R: Runner> Worker<L, R> {
             restored: BTreeMap::new(),
             parked: BTreeMap::new(),
             unclaimed: None,
-            intake: Intake::new(names, lookups, settings.payload_bytes, settings.limits.inputs, Arc::clone(&schemas)),
+            intake: Intake::new(
+                names,
+                lookups,
+                settings.payload_bytes,
+                settings.limits.inputs,
+                Arc::clone(&schemas),
+                metrics.reports_corrected.clone(),
+            ),
             schemas,
             backlog: Vec::new(),
             counters: INPUT_TOPICS.map(|name| metrics.inputs(name)),
@@ -464,7 +471,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
                 let input = |(task_id, question)| Returned {
                     partition: *number,
                     task_id,
-                    input: Input::Admitted { question, agent_name: None },
+                    input: Input::Admitted { question, topic_name: None },
                 };
                 admitted.extend(waiting.into_iter().map(input));
             }

@@ -34,9 +34,9 @@ mod world;
 
 pub use assignment_id::AssignmentId;
 pub use command::{Command, CommandKind};
-pub use decide::{Rejection, decide, decided, waiting};
+pub use decide::{Rejection, decide, decided, is_news, waiting};
 pub use decision::{
-    Answer, Attempt, Candidate, Choice, Choosing, Chosen, Pinned, PlanAnswer, Said, Settled, SettledBy, Verdict,
+    Answer, Attempt, Beside, Candidate, Choice, Choosing, Chosen, Pinned, PlanAnswer, Said, Settled, SettledBy, Verdict,
 };
 pub use effect::{Effect, Timer, TimerKind, outstanding};
 pub use ended::{Ended, How, ended};
@@ -55,4 +55,4 @@ pub use state::{
 pub use steps::Steps;
 pub use task::{Limits, Mode, OnStepFailure, PlannedStep, Task};
 pub use timestamp::Timestamp;
-pub use world::{AgentTraits, PlanFallback, Rules, World};
+pub use world::{AgentTraits, Labels, PlanFallback, Rules, World};

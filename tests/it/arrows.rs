@@ -21,11 +21,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dispatch", &["agent", "config", "contract", "kafka", "selection", "telemetry"]),
     ("insights", &["contract", "kafka", "selection", "telemetry", "worker"]),
     ("http", &["dispatch", "telemetry"]),
-    ("embedded", &["config"]),
+    ("embedded", &["config", "selection"]),
     ("config", &[]),
     ("demo", &["agent", "contract", "selection", "workflow"]),
     ("telemetry", &[]),
-    ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection", "embedded", "http"]),
+    ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection", "embedded", "http", "workflow"]),
 ];
 const ROOT: &str = "service";
 

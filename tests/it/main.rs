@@ -9,6 +9,7 @@ mod dev;
 mod dispatch;
 mod documented;
 mod e2e;
+mod eval;
 mod exactly_once;
 mod harness;
 mod insights;

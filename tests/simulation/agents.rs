@@ -76,7 +76,7 @@ fn registries() -> &'static [Registry] {
     })
 }
 
-fn key(name: &str) -> String {
+pub(crate) fn key(name: &str) -> String {
     topic_name(name, Version::parse("1.0.0").expect("a version").major)
 }
 
@@ -143,7 +143,7 @@ fn beat(world: &World) {
         world.agents.borrow_mut().beats.insert(kind.name, next);
         if !stops {
             let sign = Sign { at: Timestamp(world.wall()), capacity: 3, ..Sign::default() };
-            world.presence.take(kind.name, "one", sign, Some(Timestamp(world.wall())));
+            world.presence.take(&key(kind.name), "one", sign, Some(Timestamp(world.wall())));
         }
     }
 }

@@ -87,7 +87,7 @@ fn line<'m>(model: &'m Model, partition: i32, agent: &'m str) -> impl Iterator<I
 }
 
 fn waits_for(state: &ChoiceState, agent: &str) -> bool {
-    matches!(state, ChoiceState::Refused { busy, .. } if busy.iter().any(|name| name == agent))
+    matches!(state, ChoiceState::Refused { busy, .. } if busy.iter().any(|topic| *topic == agents::key(agent)))
 }
 
 fn rank(workflow: &Workflow) -> i64 {

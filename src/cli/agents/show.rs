@@ -6,6 +6,7 @@ use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::output::{self, Format, safe};
 use crate::contract::{ActiveAlert, AgentHealth, AgentStatistics, AlertMetric, InstanceStanding, rfc3339};
+use crate::selection::Registry;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -15,7 +16,8 @@ pub(super) async fn run(context: &Context, name: &str, format: Format) -> anyhow
     let found = named(&table, name)?;
     match format {
         Format::Json => {
-            let all: Vec<Value> = found.iter().map(|entry| whole(entry)).collect();
+            let registry = table.registry();
+            let all: Vec<Value> = found.iter().map(|entry| whole(entry, &registry)).collect();
             output::line(serde_json::to_string_pretty(&all)?)?;
         }
         Format::Table => {
@@ -28,8 +30,8 @@ pub(super) async fn run(context: &Context, name: &str, format: Format) -> anyhow
 }
 
 /// The row of `agents list`, and all there is beside it.
-fn whole(entry: &Entry) -> Value {
-    let mut value = row(entry);
+fn whole(entry: &Entry, registry: &Registry) -> Value {
+    let mut value = row(entry, registry);
     value["definition"] = json!(entry.definition);
     value["health"] = json!(entry.health);
     value

@@ -263,3 +263,22 @@ fn a_key_that_is_named_and_not_set_is_a_warning() {
     assert!(load(file, &[], &[]).warnings()[0].contains("MY_KEY is not set"));
     assert!(load(file, &[("MY_KEY", "k")], &[]).warnings().is_empty());
 }
+
+#[test]
+fn rules_of_prompts_come_from_files_that_say_something() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (rules, empty, long) =
+        (file("rules", "Choose the cheapest."), file("empty", " \n"), file("long", &"x".repeat(40_000)));
+    let config = load("", &[], &[&format!("llm.select_rules_file={rules}")]);
+    assert_eq!((config.llm.select_rules.as_deref(), config.llm.plan_rules), (Some("Choose the cheapest."), None));
+    for (path, problem) in [(&empty, "empty"), (&long, "40000 bytes"), (&"/none".to_owned(), "cannot be read")] {
+        let found = faults("", &[], &[&format!("llm.plan_rules_file={path}")]);
+        assert!(found.len() == 1 && found[0].key == "llm.plan_rules_file", "{found:?}");
+        assert!(found[0].problem.contains(problem), "{found:?}");
+    }
+}

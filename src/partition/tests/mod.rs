@@ -5,9 +5,9 @@ mod engine;
 
 use super::*;
 use crate::workflow::{
-    AgentTraits, Answer, AssignmentId, Choice, Choosing, Chosen, CommandKind, ErrorClass, Event, Fact, Input, Payload,
-    Phase, Position, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said, Settled, SettledBy, Step,
-    Submission, Task, Timer, TimerKind, Timestamp, Verdict, Workflow, World, evolve,
+    AgentTraits, Answer, AssignmentId, Choice, Choosing, Chosen, CommandKind, ErrorClass, Event, Fact, Input, Labels,
+    Payload, Phase, Position, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said, Settled,
+    SettledBy, Step, Submission, Task, Timer, TimerKind, Timestamp, Verdict, Workflow, World, evolve,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +46,7 @@ impl Small {
         let chosen = match &choice {
             Choice::Agent(name) => Some(Arc::new(Chosen {
                 agent_name: name.as_str().into(),
-                topic_name: name.clone(),
+                topic_name: name.as_str().into(),
                 version: "1.0.0".into(),
                 output_contract: None,
                 output_is_json: false,
@@ -63,6 +63,8 @@ impl Small {
             reason,
             candidates: vec![],
             degraded: None,
+            propensity: None,
+            beside: None,
             eligible,
             busy: vec![],
         }
@@ -85,6 +87,10 @@ impl World for Small {
     }
 
     fn set_partition(&self, _: i32) {}
+
+    fn limited(&self, _: &[String]) -> Vec<String> {
+        Vec::new()
+    }
 
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict {
         let names = Self::names(choosing);
@@ -110,13 +116,21 @@ impl World for Small {
         Self::names(choosing)
     }
 
+    fn busy(&self, _: &Choosing<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
     fn assigned(&self, _: &str) {}
 
     fn let_through(&self, _: Option<&str>) {}
 
-    fn agent(&self, agent_name: &str) -> Option<AgentTraits> {
-        let known = ["a", "b"].contains(&agent_name);
-        known.then(|| AgentTraits { idempotent: agent_name == "a", ..AgentTraits::default() })
+    fn agent(&self, topic_name: &str) -> Option<AgentTraits> {
+        let known = ["a", "b"].contains(&topic_name);
+        known.then(|| AgentTraits { idempotent: topic_name == "a", ..AgentTraits::default() })
+    }
+
+    fn labels(&self, agent_name: &str) -> Option<Labels> {
+        ["a", "b"].contains(&agent_name).then(Labels::default)
     }
 
     fn has_capability(&self, capability: &str) -> bool {
@@ -186,7 +200,7 @@ fn alphabet() -> Vec<Input> {
         report("1", 1, "b", ReportStatus::Succeeded, Some("not mine")),
         report("2", 1, "a", ReportStatus::Succeeded, Some("done")),
         report("2", 1, "a", ReportStatus::Failed, None),
-        Input::Admitted { question: 1, agent_name: None },
+        Input::Admitted { question: 1, topic_name: None },
         timer(0, TimerKind::AcceptBy { step_id: "1".into(), attempt: 1 }),
         // Due, as all is at NOW: what was assigned then waits until then, what was accepted until later.
         timer(DEADLINE + 100, TimerKind::AcceptBy { step_id: "1".into(), attempt: 1 }),

@@ -91,7 +91,7 @@ fn one_match_on_the_first_hop_is_chosen_by_contract_without_scores() {
     let settled = World::of(chain()).input_contract("mail").settled();
     assert_eq!((&settled.choice, settled.by, settled.confidence), (&chose("Reader"), SettledBy::Contract, None));
     let chosen = settled.chosen.expect("an agent");
-    assert_eq!((chosen.topic_name.as_str(), &*chosen.version), ("reader", "1.0.0"));
+    assert_eq!((&*chosen.topic_name, &*chosen.version), ("reader", "1.0.0"));
     assert_eq!(chosen.output_contract.as_deref(), Some("invoice"));
     assert!(settled.candidates.iter().all(|candidate| candidate.score.is_none() && candidate.factors.is_empty()));
     assert_eq!(settled.candidates.len(), 3);
@@ -289,7 +289,7 @@ fn a_clear_winner_needs_no_llm() {
 
 #[test]
 fn the_margin_is_what_makes_a_winner_clear() {
-    let mut world = World::of(alike()).asking(LlmUse::Ambiguous).objective("fry this fish");
+    let mut world = World::of(alike()).asking(LlmUse::Ambiguous).objective("fish on flights to the sea");
     world.policy.margin = 0.99;
     assert_eq!(world.asked(), (owned(&["cook", "east", "west"]), false));
     world.policy.margin = 0.0;

@@ -92,7 +92,7 @@ fn saying_a_word_again_changes_nothing() {
 fn factors_have_their_stable_names() {
     let settled = World::of(vec![able("a", &["pay bills"])]).objective("pay").settled();
     let names: Vec<&str> = settled.candidates[0].factors.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["best", "words", "ngrams", "description", "name"]);
+    assert_eq!(names, ["best", "words", "ngrams", "next", "description", "name", "learned"]);
 }
 
 #[test]
@@ -110,4 +110,52 @@ fn a_text_is_scored_up_to_its_bound() {
     world.task.objective = format!("walk dogs {} pay bills", ". ".repeat(2_000));
     let settled = world.settled();
     assert_eq!((&*settled.candidates[0].agent_name, settled.candidates[1].score), ("b", Some(0.0)));
+}
+
+#[test]
+fn a_text_that_fits_nobody_has_little_chance_of_being_anybodys() {
+    let definitions = || vec![able("a", &["pay bills"]), able("b", &["walk dogs"])];
+    let chance = |text: &str| World::of(definitions()).objective(text).settled().confidence.expect("scored");
+    assert!(chance("compose a symphony") < 0.3);
+    assert!(chance("pay the bills") > 0.9);
+}
+
+#[test]
+fn an_irregular_form_is_the_same_word() {
+    let world = World::of(vec![able("a", &["who paid"]), able("b", &["who spent"])]);
+    assert_eq!(best(&world.objective("spending")), "b");
+}
+
+#[test]
+fn what_an_example_teaches_goes_beyond_the_words_of_capabilities() {
+    // "ticket" is said by both; only the examples tell which of them it is for when nothing else is known.
+    let with = |agent: &str, capability: &str, texts: &[&str]| {
+        let mut definition = able(agent, &[capability]);
+        let example = |text: &&str| Example { text: (*text).to_owned(), capability: Some(capability.to_owned()) };
+        definition.examples = texts.iter().map(example).collect();
+        definition
+    };
+    let world = World::of(vec![
+        with("opera", "culture", &["a ticket for Tosca", "a ticket for two on Friday", "a ticket in the stalls"]),
+        with("railway", "trips", &["when does it leave", "a ticket to Rome", "the platform for Rome"]),
+    ]);
+    let settled = world.objective("one ticket please").settled();
+    assert_eq!(&*settled.candidates[0].agent_name, "opera");
+    let learned = |place: usize| settled.candidates[place].factors.iter().find(|(name, _)| *name == "learned");
+    assert!(learned(0).expect("a factor").1 > learned(1).expect("a factor").1);
+}
+
+#[test]
+fn the_same_definitions_give_the_same_scores_in_whatever_order_they_came() {
+    let definitions = || {
+        let mut all: Vec<Definition> =
+            (0..20).map(|i| able(&format!("agent {i}"), &[&format!("do thing {i}")])).collect();
+        for (i, definition) in all.iter_mut().enumerate() {
+            let text = format!("thing {} with number {i}", i % 7);
+            definition.examples.push(Example { text, capability: None });
+        }
+        all
+    };
+    let candidates = |definitions| World::of(definitions).objective("a thing with number 3").settled().candidates;
+    assert_eq!(candidates(definitions()), candidates(definitions().into_iter().rev().collect()));
 }
