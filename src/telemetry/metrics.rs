@@ -37,6 +37,12 @@ struct OfAgent {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfMetric {
+    agent: String,
+    metric: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: String,
 }
@@ -120,6 +126,7 @@ pub struct Metrics {
     llm_agreement: Family<Agreement, Counter>,
     agent_breakers: Family<OfAgent, Gauge>,
     agent_scores: Family<OfAgent, Gauge<f64, AtomicU64>>,
+    anomalies: Family<OfMetric, Gauge>,
     /// Reports that counted without numbers that cannot be.
     pub reports_corrected: Counter,
     /// Signs of life of agents that are not registered.
@@ -205,6 +212,7 @@ impl Metrics {
             llm_agreement: Family::default(),
             agent_breakers: Family::default(),
             agent_scores: Family::default(),
+            anomalies: Family::default(),
             reports_corrected: Counter::default(),
             heartbeats_unknown: Counter::default(),
             registry: Registry::default(),
@@ -257,6 +265,7 @@ impl Metrics {
         let breaker = "An agent's circuit breaker: 0 closed, 1 half open, 2 open";
         registry.register("agent_breaker", breaker, m.agent_breakers.clone());
         registry.register("agent_health_score", "How well an agent does, 0 to 1", m.agent_scores.clone());
+        registry.register("anomalies", "1 while something of an agent is unusual, by metric", m.anomalies.clone());
         let corrected = "Reports that counted without their numbers, which cannot be";
         registry.register("reports_corrected", corrected, m.reports_corrected.clone());
         let unknown = "Signs of life of agents that are not registered";
@@ -320,6 +329,15 @@ impl Metrics {
                 self.agent_breakers.remove(&labels);
                 self.agent_scores.remove(&labels);
             }
+        }
+    }
+
+    /// Whether something of an agent is unusual now; none = nothing is known of it any more.
+    pub fn anomaly(&self, topic_name: &str, metric: &'static str, goes_on: Option<bool>) {
+        let labels = OfMetric { agent: topic_name.to_owned(), metric };
+        match goes_on {
+            Some(goes_on) => drop(self.anomalies.get_or_create(&labels).set(i64::from(goes_on))),
+            None => drop(self.anomalies.remove(&labels)),
         }
     }
 

@@ -336,3 +336,84 @@ fn of_five_agents_one_fails_one_is_slow_one_dies_and_all_work_is_done() {
     let kinds = &health(&scratch)["a-fails"]["taskTypes"]["addition"]["counts"];
     assert!(kinds["TRANSIENT"].as_i64().is_some_and(|failures| failures >= 6), "{kinds:#}");
 }
+
+#[test]
+fn an_agent_that_is_slower_at_once_is_told_of_once_also_when_insights_is_killed_meanwhile_and_once_more_when_it_is_over()
+ {
+    let _turn = heavy();
+    let scratch = Scratch::new("alerts");
+    scratch.apply().register_all(&[summer("Only")]);
+    let mut decides = scratch.worker("decides").roles("orchestrator").toml(&quick("8s")).spawn();
+    let start = || scratch.worker("watches").roles("insights").toml(&quick("8s")).spawn();
+    let mut watches = start();
+    decides.ready(SOON);
+    watches.ready(SOON);
+    let slow = Arc::<AtomicBool>::default();
+    let is_slow = Arc::clone(&slow);
+    let _agents = Agents::start(
+        &scratch,
+        vec![(
+            "Only",
+            Box::new(move |_| {
+                let wait = if is_slow.load(Ordering::Relaxed) { 4_000 } else { 200 };
+                vec![Say::accepted(), Say::succeeded(json!(3)).after(Duration::from_millis(wait))]
+            }),
+        )],
+    );
+    eligible(&[&decides], 1);
+    let mut completions = Topic::open(scratch.stack, &scratch.topic("completions"));
+    let mut sent = 0;
+    let mut ten = || {
+        let ids: Vec<String> = (sent..sent + 10).map(|number| format!("sum-{number}")).collect();
+        sent += 10;
+        submit(&scratch, &ids.iter().map(|id| task(id)).collect::<Vec<_>>());
+        for id in ids {
+            let done = completions.find(&id, SOON, |record| record.text("taskId") == id);
+            assert_eq!(done.text("outcome"), "SUCCEEDED", "{:#}", done.value);
+        }
+    };
+    let unusual = "baton_anomalies{agent=\"only\",metric=\"LATENCY\"}";
+
+    (0..10).for_each(|_| ten());
+    assert_eq!(decides.metric(unusual), 0.0, "{:#}", shown(&scratch, "Only"));
+    slow.store(true, Ordering::Relaxed);
+    let mut slower = 0;
+    until("the latency is unusual", SOON * 2, || {
+        ten();
+        slower += 10;
+        if decides.metric(unusual) == 1.0 { Ok(()) } else { Err(format!("after {slower} outcomes")) }
+    });
+    assert!(slower <= 30, "it took {slower} outcomes");
+    let text = scratch.baton(&["agents", "show", "Only"]).ok().stdout;
+    assert!(text.contains("  unusual: LATENCY JUMP since ") && text.contains(" ms, usually "), "{text}");
+
+    // Who goes on from what is in Kafka knows that it was told.
+    watches.kill9();
+    ten();
+    let mut watches = start();
+    watches.ready(SOON);
+    ten();
+    all_counted(&scratch);
+    slow.store(false, Ordering::Relaxed);
+    until("the latency is as usual", SOON * 2, || {
+        ten();
+        if decides.metric(unusual) == 0.0 {
+            Ok(())
+        } else {
+            Err(format!("{:#}", shown(&scratch, "Only")["health"]["alerts"]))
+        }
+    });
+    all_counted(&scratch);
+
+    let alerts = read_all(scratch.stack, &scratch.topic("alerts"));
+    let told: Vec<(&str, &str)> = alerts.iter().map(|alert| (alert.text("metric"), alert.text("state"))).collect();
+    assert_eq!(told, [("LATENCY", "RAISED"), ("LATENCY", "ENDED")], "{alerts:#?}");
+    let [raised, ended] = &alerts[..] else { panic!("two were told") };
+    assert_eq!(raised.value["alertId"], ended.value["alertId"]);
+    assert_eq!((raised.key.as_deref(), raised.text("agentName")), (Some("only"), "Only"));
+    let number = |record: &Record, field: &str| record.value[field].as_f64().unwrap_or_default();
+    assert!(number(raised, "value") > 1_000.0 && number(raised, "expected") < 1_000.0, "{:#}", raised.value);
+    assert!(number(raised, "deviation") > number(raised, "threshold"), "{:#}", raised.value);
+    assert!(number(ended, "observations") > number(raised, "observations") + 20.0, "{:#}", ended.value);
+    assert!(ended.text("message").starts_with("latency is as usual again"), "{:#}", ended.value);
+}
