@@ -1,4 +1,4 @@
-//! Learning: anomalies and experiments, each against what is to be reached, in seeded simulations. What is measured and
+//! Learning: choices, anomalies and experiments, each against what is to be reached, in seeded simulations. What is measured and
 //! how: `benches/README.md`.
 //!
 //! ```text
@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod anomalies;
+mod bandit;
 mod chance;
 mod experiments;
 
@@ -16,7 +17,8 @@ use std::process::ExitCode;
 
 type Part = fn(quick: bool) -> bool;
 
-const PARTS: [(&str, Part); 2] = [("anomalies", anomalies::run), ("experiments", experiments::run)];
+const PARTS: [(&str, Part); 3] =
+    [("bandit", bandit::run), ("anomalies", anomalies::run), ("experiments", experiments::run)];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

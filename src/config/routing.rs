@@ -61,7 +61,7 @@ impl Default for Routing {
             threshold: 0.5,
             shortlist: 20,
             llm_by_type: BTreeMap::new(),
-            epsilon: 0.1,
+            epsilon: 0.15,
             exploration: 0.1,
             weights: Weights::default(),
         }
@@ -74,7 +74,7 @@ impl Routing {
         checks.that(unit.contains(&self.margin), "routing.margin", "must be between 0 and 1", "use 0.6");
         checks.that(unit.contains(&self.threshold), "routing.threshold", "must be between 0 and 1", "use 0.5");
         checks.range("routing.shortlist", self.shortlist, 1, 20);
-        checks.that(unit.contains(&self.epsilon), "routing.epsilon", "must be between 0 and 1", "use 0.1");
+        checks.that(unit.contains(&self.epsilon), "routing.epsilon", "must be between 0 and 1", "use 0.15");
         let half = 0.0..=0.5;
         checks.that(half.contains(&self.exploration), "routing.exploration", "must be between 0 and 0.5", "use 0.1");
         let Weights { fit, success, latency, quality, specialization, capacity, cost } = self.weights;
