@@ -27,7 +27,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let left = self.directory.capacities(self.clock.now()).map(|(agent, capacity)| {
             let share = (capacity as usize * held).div_ceil(all);
-            let in_flight: usize = self.partitions.values().map(|part| part.in_flight(agent.name())).sum();
+            let in_flight: usize = self.partitions.values().map(|part| part.in_flight(agent.topic_name())).sum();
             Left { agent: Arc::clone(agent), left: count(share) - count(in_flight), only: None }
         });
         let mut left: Vec<Left> = left.collect();
