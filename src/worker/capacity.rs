@@ -51,7 +51,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
     /// The same by topic name, and how many wait in line.
     pub(super) fn room(&self) -> FxHashMap<String, Room> {
         let left = self.capacity_left().into_iter().map(|Left { agent, left, only }| {
-            let line: usize = self.may_have(only).map(|(_, part)| part.line_length(agent.name())).sum();
+            let line: usize = self.may_have(only).map(|(_, part)| part.line_length(agent.topic_name())).sum();
             (agent.topic_name().to_owned(), Room { left, in_line: i64::try_from(line).unwrap_or(i64::MAX) })
         });
         left.collect()
