@@ -10,6 +10,7 @@ pub mod demo;
 pub mod dispatch;
 pub mod embedded;
 pub mod http;
+pub mod insights;
 pub mod kafka;
 pub mod llm;
 pub mod partition;

@@ -7,12 +7,15 @@
 //! Whatever is not there yet at start is waited for, and `/readyz` and the log say what that is. Whatever ends early ends
 //! the whole: a service that does half its work is worse than one that is started again.
 
+mod agent_health;
 mod agents;
 mod dispatcher;
 mod heartbeats;
+mod insights;
 mod judge;
 mod lookups;
 mod orchestrator;
+pub mod prompts;
 mod rules;
 mod slot;
 mod sources;
@@ -24,7 +27,7 @@ use crate::dispatch::PostedReports;
 use crate::http::{Server, Shown};
 use crate::llm::{self, Llm};
 use crate::telemetry::{Health, Metrics};
-use crate::worker::{SharedPresence, SharedRegistry, StopSignal, TopicLimits};
+use crate::worker::{SharedAgentHealth, SharedPresence, SharedRegistry, StopSignal, TopicLimits};
 use anyhow::{Context, anyhow};
 pub use judge::{Judge, Judged, Known};
 use orchestrator::Waker;
@@ -52,10 +55,12 @@ pub enum Role {
     Sources,
     /// Posts assignments to agents with an endpoint.
     Dispatcher,
+    /// Keeps the agents' statistics and circuit breakers.
+    Insights,
 }
 
 impl Role {
-    pub const ALL: [Self; 3] = [Self::Orchestrator, Self::Sources, Self::Dispatcher];
+    pub const ALL: [Self; 4] = [Self::Orchestrator, Self::Sources, Self::Dispatcher, Self::Insights];
 
     /// As `--roles` takes it.
     #[must_use]
@@ -64,6 +69,7 @@ impl Role {
             Self::Orchestrator => "orchestrator",
             Self::Sources => "sources",
             Self::Dispatcher => "dispatcher",
+            Self::Insights => "insights",
         }
     }
 
@@ -73,6 +79,7 @@ impl Role {
             Self::Orchestrator => "partitions",
             Self::Sources => "sources",
             Self::Dispatcher => "dispatcher",
+            Self::Insights => "insights",
         }
     }
 }
@@ -266,11 +273,20 @@ async fn work(
     };
     let runs = |role| roles.contains(&role);
     let presence = Arc::<SharedPresence>::default();
+    let agent_health = Arc::<SharedAgentHealth>::default();
+    let health_following = if runs(Role::Orchestrator) || runs(Role::Insights) {
+        tokio::select! {
+            read = agent_health::follow(&base, Arc::clone(&agent_health)) => Some(read?),
+            () = base.root.cancelled() => return Ok(()),
+        }
+    } else {
+        None
+    };
     // Each goes on until all are told to stop; the first that fails ends the others.
     let ended = tokio::try_join!(
         async {
             if runs(Role::Orchestrator) {
-                orchestrator::run(&base, Arc::clone(&stop), waker, Arc::clone(&presence)).await
+                orchestrator::run(&base, Arc::clone(&stop), waker, Arc::clone(&presence), agent_health).await
             } else {
                 Ok(())
             }
@@ -279,7 +295,14 @@ async fn work(
         async {
             if runs(Role::Dispatcher) { dispatcher::run(&base, port.address, &port.post_box).await } else { Ok(()) }
         },
+        async { if runs(Role::Insights) { insights::run(&base, &stop, Arc::clone(&presence)).await } else { Ok(()) } },
         async { following.await.context("the table of agents") },
+        async {
+            match health_following {
+                Some(following) => following.await.context("the table of the agents' health"),
+                None => Ok(()),
+            }
+        },
         async { heartbeats::follow(&base, Arc::clone(&presence)).await.context("the heartbeats") },
     );
     ended.map(drop)
@@ -332,5 +355,7 @@ pub fn llm(config: &Config) -> anyhow::Result<Option<Llm>> {
     };
     let providers = config.llm.providers.iter().enumerate().map(provider).collect();
     let built = Llm::new(llm::Settings { providers });
-    built.map(Some).map_err(|faults| anyhow!("[llm]: {}", faults.join("; ")))
+    built
+        .map(|llm| Some(llm.with_prompts(prompts::prompts(config))))
+        .map_err(|faults| anyhow!("[llm]: {}", faults.join("; ")))
 }

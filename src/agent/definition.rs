@@ -20,6 +20,19 @@ pub(crate) async fn compile(
     Ok(checked(key, wire, input, output, faults))
 }
 
+/// Checks a definition found under `key` without a registry: the names of contracts count as labels.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn compile_alone(key: &str, wire: &AgentDefinition) -> Result<Agent, Vec<String>> {
+    let alone = |side: &crate::contract::Format| match side.contract() {
+        None => Resolved::Any,
+        Some(text) if contract_name(text).is_none() => Resolved::Schema { text: text.to_owned() },
+        Some(name) => Resolved::Label(name.to_owned()),
+    };
+    checked(key, wire, alone(&wire.input), alone(&wire.output), Vec::new())
+}
+
 /// The key a definition belongs under, and all that is wrong with it as far as that can be said without a registry.
 ///
 /// # Errors
@@ -27,11 +40,7 @@ pub(crate) async fn compile(
 pub(crate) fn key_of(wire: &AgentDefinition) -> Result<String, Vec<String>> {
     let version = Version::parse(&wire.version);
     let key = topic_name(&wire.agent_name, version.map_or(1, |version| version.major));
-    let alone = |side: &crate::contract::Format| match side.contract() {
-        Some(schema) if contract_name(schema).is_none() => Resolved::Schema { text: schema.to_owned() },
-        _ => Resolved::Any,
-    };
-    checked(&key, wire, alone(&wire.input), alone(&wire.output), Vec::new()).map(|_| key)
+    compile_alone(&key, wire).map(|_| key)
 }
 
 /// The agent as far as its texts say who it is: one that takes and gives anything, so that no registry is needed.

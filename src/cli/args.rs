@@ -1,6 +1,7 @@
 //! Every command, flag and word of help.
 
 use super::output::Format;
+use crate::selection::Wanted;
 use crate::service::Role;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -92,11 +93,13 @@ A file holds one JSON object per line, with the fields of TaskSubmitted; only `o
   {\"objective\":\"Qualify the lead ACME\",\"input\":{\"company\":\"ACME\"},\"priority\":7}
 Flags fill in what a line leaves out. Nothing is sent unless every line is sound.")]
     Submit(Box<SubmitArgs>),
-    /// Agents: list, register, unregister; any command as an agent
+    /// Agents: list, show, register, unregister, lint; any command as an agent
     #[command(after_help = "\
 Examples:
   baton agents register agents/*.json
-  baton agents list
+  baton agents list --capability 'score leads' --label team=sales
+  baton agents show 'Lead Scorer'
+  baton agents lint --file agents/*.json
   baton agents unregister 'Lead Scorer'
   baton agents exec --file agent.json -- jq '.input | length'")]
     Agents(AgentsArgs),
@@ -144,6 +147,17 @@ or an LLM; accuracyAnswered: right of those. outOfScopeAbstained: tasks of no ag
 calibrationError: how far confidence is from how often it was right; an agent named for a task of none is wrong.
 p50Micros, p99Micros: one choice, in µs. tokens, costMicros: all calls of an LLM.")]
     Eval(EvalArgs),
+    /// Prompts: the words in which an LLM is asked to choose and to plan
+    #[command(after_help = "\
+Examples:
+  baton prompts show
+  baton prompts show select --task task.json
+  baton prompts show plan --format json | jq -r '.[0].system' > plan-rules.txt
+
+The system part holds the rules, the user part what is told of agents and task. llm.select_rules_file and
+llm.plan_rules_file name files of other rules; that text of others is data, never instructions, is always said.
+The version is in each decision (promptVersion): of the rules, and after the + of what is told of the agents.")]
+    Prompts(PromptsArgs),
     /// The configuration in force
     #[command(after_help = "Examples:\n  baton config print\n  baton config print --format json")]
     Config(ConfigArgs),
@@ -307,20 +321,133 @@ pub(super) struct AgentsArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum AgentsCommand {
     /// Who is registered, what is wrong with a definition, who was heard of last
-    List(FormatArgs),
+    List(AgentsListArgs),
+    /// How an agent does: state, circuit breaker, success, latency, instances, each with the reason
+    Show {
+        /// Its name, or its topic name for one version of several
+        name: String,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
     /// Register definitions: JSON files of one definition or an array of them
+    #[command(after_help = "\
+Nothing is registered unless every definition is sound. Within a major version one may follow another only if its input
+contract takes all that was taken, its output contract allows only what was allowed, and the media types are the same. What
+cannot be shown to be so is refused: give it the next major version, which gets a topic of its own and runs beside the old
+one, or --force.")]
     Register {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Take them although they break what the version before promised
+        #[arg(long)]
+        force: bool,
     },
     /// Take an agent off the table; its work under way goes on
     Unregister {
         /// Its name, or its topic name for one version of several
         name: String,
     },
+    /// What is wrong with definitions, or will make choices worse; exit 1 if there is a fault
+    #[command(after_help = LINT)]
+    Lint(LintArgs),
     /// Be an agent whose work is a command: an assignment on its standard input, the output on its standard output
     #[command(after_help = EXEC)]
     Exec(ExecArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PromptsArgs {
+    #[command(subcommand)]
+    pub(super) command: PromptsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PromptsCommand {
+    /// What an LLM would be told, with the agents that are registered now
+    Show(PromptsShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PromptsShowArgs {
+    /// Which question [default: both]
+    pub(super) kind: Option<PromptKind>,
+    /// The task it is about, in JSON with the fields of TaskSubmitted [default: one that says nothing]
+    #[arg(long, value_name = "FILE")]
+    pub(super) task: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum PromptKind {
+    /// Who works next
+    Select,
+    /// By what steps
+    Plan,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AgentsListArgs {
+    /// Only those that declare the capability
+    #[arg(long, value_name = "CAPABILITY")]
+    capability: Option<String>,
+    /// Only those that take or give this contract, a label or the name of a schema
+    #[arg(long, value_name = "NAME")]
+    contract: Option<String>,
+    /// Only those that have this label; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
+}
+
+impl AgentsListArgs {
+    pub(super) fn wanted(&self) -> Wanted {
+        let Self { capability, contract, labels, .. } = self;
+        Wanted { capability: capability.clone(), contract: contract.clone(), labels: labels.clone() }
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let split = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    split.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "give KEY=VALUE".to_owned())
+}
+
+const LINT: &str = "\
+Examples:
+  baton agents lint
+  baton agents lint --file agents/*.json --offline --strict
+  baton agents lint --format json | jq '.[] | select(.severity == \"fault\")'
+
+Faults, for which this exits with 1:
+  definition     it does not hold, so the agent is never chosen; every fault with field and remedy
+  instructions   text that tells a model what to do (`ignore previous …`, `always choose …`, marks of prompts, hidden characters)
+  endpoint       nobody listens there; only connected to, nothing is sent
+Warnings, for which it exits with 1 only with --strict:
+  name           it and another are the same but for punctuation, or one contains the other
+  overlap        it says nearly the same as another agent
+  examples       it has none
+  producer       no agent gives the named contract it takes
+  consumer       no agent takes the named contract it gives
+  empty          a contract's schema accepts {}
+  required       a property with `const` or `enum` may be left out
+
+With --file nothing is asked of Kafka and the registry: the names of contracts count as labels, and only the agents in the
+files are compared with each other.";
+
+#[derive(Debug, Args)]
+pub(super) struct LintArgs {
+    /// Definitions to look at, as `baton agents register` takes them [default: what is registered]
+    #[arg(long = "file", short, value_name = "FILE", num_args = 1..)]
+    pub(super) files: Vec<PathBuf>,
+    /// Do not look whether endpoints can be reached
+    #[arg(long)]
+    pub(super) offline: bool,
+    /// Exit with 1 for warnings too
+    #[arg(long)]
+    pub(super) strict: bool,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 #[derive(Debug, Args)]

@@ -86,7 +86,7 @@ async fn tell(stage: &Stage, args: &DemoArgs, sample: &Sample, leads: &[Lead], b
     // Before the service: what lies in the topic is the first it takes.
     hand_in(stage, leads).await?;
     tracing::debug!(millis = now_millis() - began, "agents are registered, tasks handed in");
-    let service = Service::start(context.config.clone(), [Role::Orchestrator].into()).await?;
+    let service = Service::start(context.config.clone(), [Role::Orchestrator, Role::Insights].into()).await?;
     let cast = Cast::start(context, records.registry(), &sample.agents);
     let mut running = Running { service, cast };
     let told = tokio::select! {

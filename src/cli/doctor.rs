@@ -4,6 +4,7 @@ mod llm;
 mod sources;
 
 use super::Done;
+use super::agents::lint::lint;
 use super::agents::table::{Entry, Table};
 use super::args::FormatArgs;
 use super::context::Context;
@@ -11,6 +12,7 @@ use super::desired::{self, Difference};
 use super::output::{self, Format};
 use crate::contract::{TopicSpec, assignment_topic};
 use crate::kafka::admin::Admin;
+use crate::selection::Severity;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -166,73 +168,27 @@ async fn agents(context: &Context, specs: &[TopicSpec], report: &mut Report) {
         let what = format!("agent {}", entry.agent_name.as_deref().unwrap_or(&entry.key));
         let topic = assignment_topic(&context.config.kafka.prefix, &entry.key);
         if !entry.faults.is_empty() {
-            report.bad(&what, format!("is never chosen: {}", entry.faults.join("; ")));
-        } else if per_agent && !topics.contains_key(&topic) {
+            continue;
+        }
+        if per_agent && !topics.contains_key(&topic) {
             report.bad(&what, format!("its topic {topic} is not there; register it again, or start a worker"));
         } else {
             report.well(&what, heard(entry));
         }
     }
-    overlaps(&table.entries, report);
+    for finding in lint(&table.registry(), true).await {
+        let (what, message) = (format!("agent {}", finding.agent_name), finding.message);
+        match finding.severity {
+            Severity::Fault if finding.rule == "definition" => report.bad(&what, format!("is never chosen: {message}")),
+            Severity::Fault => report.bad(&what, format!("{}: {message}", finding.field)),
+            Severity::Warning => report.odd(&what, format!("{}: {message}", finding.field)),
+        }
+    }
 }
 
 fn heard(entry: &Entry) -> String {
     match entry.heartbeats.len() {
         0 => "never heard of; it counts as alive and is judged by its reports".to_owned(),
         instances => format!("{instances} instances were heard of lately"),
-    }
-}
-
-/// Names that people and models mix up: the same but for spaces and punctuation, or one a part of the other.
-fn overlaps(entries: &[Entry], report: &mut Report) {
-    let bare = |name: &str| name.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>().to_lowercase();
-    let mut names: Vec<(&str, String)> =
-        entries.iter().filter_map(|entry| entry.agent_name.as_deref()).map(|name| (name, bare(name))).collect();
-    names.sort();
-    names.dedup();
-    for (index, (name, bare)) in names.iter().enumerate() {
-        for (other, other_bare) in &names[index + 1..] {
-            if crate::selection::same_name(name, other) {
-                continue;
-            }
-            if bare == other_bare {
-                report.odd(
-                    &format!("agent {name}"),
-                    format!("differs from {other:?} only by spaces or punctuation; rename one"),
-                );
-            } else if bare.contains(other_bare.as_str()) || other_bare.contains(bare.as_str()) {
-                let how =
-                    "names are matched whole, but a model may mix them up; tell them apart in name or description";
-                report.odd(&format!("agent {name}"), format!("its name and {other:?} contain one another; {how}"));
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(name: &str) -> Entry {
-        Entry {
-            key: name.to_lowercase(),
-            agent_name: Some(name.to_owned()),
-            definition: None,
-            faults: Vec::new(),
-            agent: None,
-            heartbeats: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn names_that_can_be_mixed_up_are_pointed_out() {
-        let mut report = Report::default();
-        overlaps(
-            &[entry("Agent A"), entry("Agent AB"), entry("Lead-Scorer"), entry("Lead Scorer"), entry("Writer")],
-            &mut report,
-        );
-        let said: Vec<&str> = report.rows.iter().filter_map(|row| row["what"].as_str()).collect();
-        assert_eq!(said, ["agent Agent A", "agent Lead Scorer"]);
-        assert!(!report.failed);
     }
 }

@@ -3,14 +3,13 @@
 mod labelled;
 
 use super::Done;
-use super::agents::register;
+use super::agents::files;
 use super::agents::table::Table;
 use super::args::EvalArgs;
 use super::context::{Context, WrongUse};
 use super::output;
 use super::progress::Progress;
 use crate::agent::definition::by_texts;
-use crate::contract::Codec;
 use crate::selection::{Agent, Figures, Outcome, same_name};
 use crate::service::{Judge, Judged, Known, llm};
 use labelled::Labelled;
@@ -26,7 +25,7 @@ const AT_ONCE: usize = 16;
 
 pub(super) async fn run(context: &Context, args: EvalArgs) -> anyhow::Result<Done> {
     let agents = match args.agents {
-        Some(path) => from_file(context, path)?,
+        Some(path) => from_file(path)?,
         None => registered(context).await?,
     };
     if agents.is_empty() {
@@ -46,14 +45,13 @@ pub(super) async fn run(context: &Context, args: EvalArgs) -> anyhow::Result<Don
     Ok(Done::Well)
 }
 
-fn from_file(context: &Context, path: PathBuf) -> anyhow::Result<Vec<Arc<Agent>>> {
+fn from_file(path: PathBuf) -> anyhow::Result<Vec<Arc<Agent>>> {
     let mut faults = Vec::new();
-    let codec = Codec::new(&context.config.kafka.prefix, [], Arc::default());
     let mut agents: BTreeMap<String, Arc<Agent>> = BTreeMap::new();
-    for given in register::read(&[path], &mut faults) {
-        let agent = match register::parse(&codec, &given).map_err(|fault| vec![fault]).and_then(|wire| {
-            by_texts(&wire).map_err(|found| found.iter().map(|fault| format!("{}: {fault}", given.place)).collect())
-        }) {
+    for given in files::read(&[path], &mut faults) {
+        let at = |fault: String| format!("{}: {fault}", given.place);
+        let agent = given.definition.as_deref().map_err(|fault| vec![fault.clone()]).and_then(by_texts);
+        let agent = match agent.map_err(|faults| faults.into_iter().map(at).collect::<Vec<_>>()) {
             Ok(agent) => agent,
             Err(found) => {
                 faults.extend(found);

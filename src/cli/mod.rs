@@ -18,6 +18,7 @@ mod follow;
 mod fresh;
 mod output;
 mod progress;
+mod prompts;
 mod records;
 mod submit;
 mod tasks;
@@ -106,6 +107,7 @@ fn dispatch<G>(cli: Cli, log: impl FnOnce(Logging, &Handle) -> anyhow::Result<G>
             Command::Topics(args) => Box::pin(topics::run(context, args)).await,
             Command::Dlq(args) => Box::pin(dlq::run(context, args)).await,
             Command::Eval(args) => Box::pin(eval::run(context, args)).await,
+            Command::Prompts(args) => Box::pin(prompts::run(context, args)).await,
             Command::Config(args) => config::run(context, &args),
         }
     })

@@ -11,6 +11,7 @@ use super::output::{self, Format};
 use crate::contract::{CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, RecordKind, rfc3339};
 use crate::kafka::produce::{Outgoing, Pending, PlainProducer};
 use anyhow::Context as _;
+pub(super) use draft::task_of;
 use draft::{Draft, Drafts};
 use serde_json::json;
 use std::collections::VecDeque;

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Bytes of a file of rules at most.
+const MOST_RULES: usize = 32 * 1024;
+
 /// `[llm]`: whom to ask and what that may cost. Without a provider, selection is local.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -14,13 +17,30 @@ pub struct Llm {
     pub budget: Duration,
     /// Choices and plans under way at once.
     pub max_in_flight: usize,
+    /// The file of the rules that choices are asked under, in place of the built-in ones.
+    pub select_rules_file: Option<String>,
+    /// The file of the rules that plans are asked under, likewise.
+    pub plan_rules_file: Option<String>,
+    /// What is in these files.
+    #[serde(skip)]
+    pub select_rules: Option<String>,
+    #[serde(skip)]
+    pub plan_rules: Option<String>,
     /// Tried in order.
     pub providers: Vec<Provider>,
 }
 
 impl Default for Llm {
     fn default() -> Self {
-        Self { budget: Duration::from_secs(3), max_in_flight: 64, providers: Vec::new() }
+        Self {
+            budget: Duration::from_secs(3),
+            max_in_flight: 64,
+            providers: Vec::new(),
+            select_rules_file: None,
+            plan_rules_file: None,
+            select_rules: None,
+            plan_rules: None,
+        }
     }
 }
 
@@ -111,6 +131,30 @@ impl Llm {
                 "cannot be kept without prices",
                 "set prices.input_micros_per_million and prices.output_micros_per_million",
             );
+        }
+    }
+
+    pub(super) fn read_rules(&mut self, checks: &mut Checks) {
+        for (name, file, rules) in [
+            ("select_rules_file", &self.select_rules_file, &mut self.select_rules),
+            ("plan_rules_file", &self.plan_rules_file, &mut self.plan_rules),
+        ] {
+            let Some(path) = file else { continue };
+            let key = format!("llm.{name}");
+            match std::fs::read_to_string(path) {
+                Ok(text) if text.trim().is_empty() => {
+                    checks.that(false, &key, "names an empty file", "begin with what `baton prompts show` says");
+                }
+                Ok(text) if text.len() > MOST_RULES => {
+                    let problem = format!("names a file of {} bytes, more than {MOST_RULES}", text.len());
+                    checks.that(false, &key, &problem, "say it in fewer words: it is sent with every question");
+                }
+                Ok(text) => *rules = Some(text),
+                Err(error) => {
+                    let problem = format!("names a file that cannot be read ({error})");
+                    checks.that(false, &key, &problem, "give the path of a text file");
+                }
+            }
         }
     }
 

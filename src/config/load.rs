@@ -76,6 +76,7 @@ impl Config {
         config.kafka.read_secret_files(&mut checks);
         config.registry.read_secret_files(&mut checks);
         config.http.read_secret_files(&mut checks);
+        config.llm.read_rules(&mut checks);
         config.llm.read_keys(&sources.environment, &mut checks);
         config.dispatcher.read_secrets(&sources.environment, &mut checks);
         config.check(&mut checks);

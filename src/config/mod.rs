@@ -9,6 +9,7 @@ mod check;
 mod dispatcher;
 mod fault;
 mod http;
+mod insights;
 mod kafka;
 mod llm;
 mod load;
@@ -28,13 +29,14 @@ mod workflow;
 pub use dispatcher::{AgentSecret, Dispatcher};
 pub use fault::{Fault, Faults};
 pub use http::Http;
+pub use insights::Insights;
 pub use kafka::Kafka;
 pub use llm::{Api, Llm, Prices, Provider, Structured};
 pub use load::Sources;
 pub use pointer::{Piece, Pointer, Template};
 pub use registry::Registry;
 pub use retry::{Agent as RetryAgent, CLASSES, Class, Retry};
-pub use routing::{AskLlm, Routing};
+pub use routing::{AskLlm, Routing, Weights};
 pub use secret::Secret;
 pub use source::{CONFLUENT, Confluent, Source, StartFrom};
 pub use telemetry::{LogFormat, Telemetry};
@@ -56,6 +58,7 @@ pub struct Config {
     pub llm: Llm,
     pub http: Http,
     pub dispatcher: Dispatcher,
+    pub insights: Insights,
     pub telemetry: Telemetry,
     /// Topics whose records become tasks.
     pub sources: Vec<Source>,
@@ -108,6 +111,7 @@ impl Config {
         self.llm.check(checks);
         self.http.check(checks);
         self.dispatcher.check(checks);
+        self.insights.check(checks);
         self.telemetry.check(checks);
         source::check(&self.sources, &self.confluent, &self.kafka.prefix, checks);
         self.confluent.check(&self.kafka.prefix, checks);

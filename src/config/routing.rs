@@ -1,5 +1,6 @@
 use super::check::Checks;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// `[routing]`: when an LLM is asked, and when its word or the local score is enough.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -13,6 +14,31 @@ pub struct Routing {
     pub threshold: f64,
     /// Agents offered to the LLM at most.
     pub shortlist: usize,
+    /// When the LLM is asked about tasks of a type, by type; else as `llm` says.
+    pub llm_by_type: BTreeMap<String, AskLlm>,
+    /// Of agents that fit alike, who is worse than the best by no more than this share of its score is as good; 0 to 1.
+    pub epsilon: f64,
+    /// Share of choices between them that may go to who is not as good, to learn of it; 0 to 0.5.
+    pub exploration: f64,
+    pub weights: Weights,
+}
+
+/// `[routing.weights]`: the exponent each factor goes into a score with; 0 = it does not count.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Weights {
+    pub success: f64,
+    pub latency: f64,
+    pub quality: f64,
+    pub specialization: f64,
+    pub capacity: f64,
+    pub cost: f64,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { success: 1.0, latency: 0.1, quality: 0.3, specialization: 0.1, capacity: 0.1, cost: 0.05 }
+    }
 }
 
 /// When the LLM is asked.
@@ -28,7 +54,16 @@ pub enum AskLlm {
 
 impl Default for Routing {
     fn default() -> Self {
-        Self { llm: AskLlm::Ambiguous, margin: 0.6, threshold: 0.5, shortlist: 20 }
+        Self {
+            llm: AskLlm::Ambiguous,
+            margin: 0.6,
+            threshold: 0.5,
+            shortlist: 20,
+            llm_by_type: BTreeMap::new(),
+            epsilon: 0.1,
+            exploration: 0.1,
+            weights: Weights::default(),
+        }
     }
 }
 
@@ -38,5 +73,20 @@ impl Routing {
         checks.that(unit.contains(&self.margin), "routing.margin", "must be between 0 and 1", "use 0.6");
         checks.that(unit.contains(&self.threshold), "routing.threshold", "must be between 0 and 1", "use 0.5");
         checks.range("routing.shortlist", self.shortlist, 1, 20);
+        checks.that(unit.contains(&self.epsilon), "routing.epsilon", "must be between 0 and 1", "use 0.1");
+        let half = 0.0..=0.5;
+        checks.that(half.contains(&self.exploration), "routing.exploration", "must be between 0 and 0.5", "use 0.1");
+        let Weights { success, latency, quality, specialization, capacity, cost } = self.weights;
+        for (name, weight) in [
+            ("success", success),
+            ("latency", latency),
+            ("quality", quality),
+            ("specialization", specialization),
+            ("capacity", capacity),
+            ("cost", cost),
+        ] {
+            let key = format!("routing.weights.{name}");
+            checks.that((0.0..=10.0).contains(&weight), &key, "must be between 0 and 10", "leave it out");
+        }
     }
 }

@@ -35,10 +35,15 @@ fn read_golden<R: WireRecord>(version: &str) -> (R, Vec<u8>) {
 
 /// `sample` is what `v1` holds, `later` what this build makes of `newer`.
 fn check<R: WireRecord + PartialEq + Debug>(sample: &R, later: &R) {
-    let (read, bytes) = read_golden::<R>("v1");
+    check_written("v1", sample);
+    assert_eq!(&read_golden::<R>("newer").0, later);
+}
+
+/// `sample` is what the version holds, which is the one that this build writes.
+fn check_written<R: WireRecord + PartialEq + Debug>(version: &str, sample: &R) {
+    let (read, bytes) = read_golden::<R>(version);
     assert_eq!(&read, sample);
     assert_eq!(wire::encode(1, sample)[5..], bytes, "{} is written otherwise than kept", R::KIND);
-    assert_eq!(&read_golden::<R>("newer").0, later);
 }
 
 fn limits() -> Limits {
@@ -212,6 +217,8 @@ fn decisions_of_other_versions_are_read() {
         strategy: "default".into(),
         variant: Some("b".into()),
         propensity: Some(0.125),
+        local_choice: None,
+        local_confidence: None,
         prompt_version: Some("p1".into()),
         attempts: vec![Attempt {
             provider: "x".into(),
@@ -226,7 +233,9 @@ fn decisions_of_other_versions_are_read() {
         decided_at: T,
     };
     let later = RoutingDecision { choice: Choice::Unknown, by: SettledBy::Unknown, ..sample.clone() };
-    check(&sample, &later);
+    assert_eq!((&read_golden("v1").0, &read_golden("newer").0), (&sample, &later));
+    let (local_choice, local_confidence) = (Some("Zed".to_owned()), Some(0.5));
+    check_written("v2", &RoutingDecision { local_choice, local_confidence, ..sample });
 }
 
 #[test]
@@ -286,6 +295,95 @@ fn cancellations_of_other_versions_are_read() {
         at: T,
     };
     check(&sample, &sample);
+}
+
+#[test]
+fn outcomes_of_other_versions_are_read() {
+    let sample = |outcome| AgentOutcome {
+        agent_name: "Adder".into(),
+        version: "2.1.0".into(),
+        capability: Some("sum".into()),
+        task_type: Some("report".into()),
+        assignment_id: "t-1~0-7~1~1".into(),
+        outcome,
+        reason: "inactivity_timeout".into(),
+        latency_ms: 1_500,
+        usage: usage(),
+        output_bytes: 17,
+        quality: Some(0.75),
+        at: T,
+    };
+    check(&sample(OutcomeClass::Timeout), &sample(OutcomeClass::Unknown));
+}
+
+#[test]
+fn health_of_other_versions_is_read() {
+    let mean = |mean, weight| RunningMean { mean, weight };
+    let statistics = AgentStatistics {
+        counts: [("SUCCEEDED".to_owned(), 3), ("TIMEOUT".to_owned(), 1)].into(),
+        success_rate: 0.66,
+        successes: 2.5,
+        failures: 0.75,
+        p50_ms: Some(100.5),
+        p90_ms: Some(200.5),
+        p99_ms: Some(300.5),
+        latencies: vec![LatencyBucket { index: 95, weight: 1.5 }, LatencyBucket { index: 117, weight: 0.5 }],
+        tokens: mean(12.5, 3.25),
+        cost_micros: mean(9.5, 3.0),
+        output_bytes: mean(64.0, 2.0),
+        quality: mean(0.5, 1.0),
+        at: T,
+    };
+    let sample = |state, breaker, standing| AgentHealth {
+        agent_name: "Adder".into(),
+        version: "2.1.0".into(),
+        state,
+        reason: "the circuit breaker is open".into(),
+        since: T - 5,
+        breaker,
+        breaker_detail: BreakerDetail {
+            since: T - 5,
+            until: Some(T + 5),
+            reason: "6 failures in a row".into(),
+            openings: 2,
+            turn: 3,
+            turned: T - 4,
+            passed: 1,
+            good: 1.5,
+            bad: 6.5,
+            seen: 8,
+            failed: 6,
+            failed_since: T - 6,
+            unheard: 1,
+        },
+        score: 0.25,
+        parts: [("breaker".to_owned(), 0.5), ("success".to_owned(), 0.5)].into(),
+        overall: statistics.clone(),
+        capabilities: [("sum".to_owned(), statistics.clone())].into(),
+        task_types: [("report".to_owned(), statistics.clone())].into(),
+        trend: AgentTrend {
+            pace: mean(4.5, 2.0),
+            usual_pace: mean(4.0, 9.0),
+            load: mean(0.1, 3.0),
+            failing: true,
+            slow: true,
+            loaded: true,
+        },
+        instances: vec![AgentInstance {
+            instance: "i-1".into(),
+            version: "2.1.0".into(),
+            standing,
+            at: T - 1,
+            in_flight: 3,
+            capacity: 4,
+        }],
+        in_flight: Some(3),
+        capacity: Some(4),
+        state_version: 2,
+        at: T,
+    };
+    let first = sample(HealthState::Unhealthy, BreakerState::Open, InstanceStanding::Stale);
+    check(&first, &sample(HealthState::Unknown, BreakerState::Unknown, InstanceStanding::Unknown));
 }
 
 #[test]
@@ -388,9 +486,7 @@ fn snapshots_of_other_versions_are_read() {
     let receipt = second.receipt.as_mut().expect("the sample has one");
     (receipt.accepted_partition, receipt.accepted_offset, receipt.last_fact) = (5, 7, 11);
     second.plan = task().plan;
-    let (read, bytes) = read_golden::<Snapshot>("v2");
-    assert_eq!(read, second);
-    assert_eq!(wire::encode(1, &second)[5..], bytes, "it is written otherwise than kept");
+    check_written("v2", &second);
 }
 
 #[test]
@@ -434,6 +530,8 @@ fn bytes_cut_short_or_with_more_behind_are_no_record() {
     check::<AgentDefinition>();
     check::<AgentHeartbeat>();
     check::<Cancellation>();
+    check::<AgentOutcome>();
+    check::<AgentHealth>();
     check::<Snapshot>();
 }
 

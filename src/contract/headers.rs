@@ -16,6 +16,8 @@ pub const CONTENT_TYPE: &str = "content-type";
 pub const TRACEPARENT: &str = "traceparent";
 /// `<partition>/<offset>` where a forwarded record arrived first.
 pub const ARRIVED: &str = "baton.arrived";
+/// On a definition that is to be taken whatever it breaks of the one before. Its value says nothing.
+pub const FORCED: &str = "baton.forced";
 /// Of a note that goes home in the stead of a record that would outgrow its topic on the way: the reason and, after
 /// a space, the detail.
 pub const OUTGROWN: &str = "baton.outgrown";

@@ -353,6 +353,29 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_cannot_be_are_dropped_and_told_and_the_report_counts() {
+        let odd = r#""progress":7,"usage":{"inputTokens":-5,"outputTokens":3,"costMicros":-1},"error":{"class":"TRANSIENT","message":"m","retryAfterMs":-9}"#;
+        let checked = report(&format!(r#"{{{REPORT},"status":"FAILED",{odd}}}"#)).unwrap();
+        let usage = checked.report.usage.unwrap();
+        assert_eq!((usage.input_tokens, usage.output_tokens, usage.cost_micros), (0, 3, 0));
+        assert_eq!((checked.report.progress, checked.report.error.unwrap().retry_after_ms), (None, None));
+        let told = [
+            "progress 7 is not between 0 and 1",
+            "usage.inputTokens -5 is negative",
+            "usage.costMicros -1 is negative",
+            "error.retryAfterMs -9 is negative",
+        ];
+        assert_eq!(checked.nonsense, told);
+        let mut nan = AgentReport::new("t", "t~0-1~1~1", "a", crate::contract::ReportStatus::Progress);
+        nan.progress = Some(f64::NAN);
+        let nan = codec().decode_report(&raw(Some("t"), &wire::encode(AVRO_REPORT, &nan))).unwrap();
+        let nan = nan.draft.check(&LIMITS).unwrap();
+        assert_eq!((nan.report.progress, nan.nonsense), (None, vec!["progress NaN is not between 0 and 1".to_owned()]));
+        let sound = report(&format!(r#"{{{REPORT},"status":"PROGRESS","progress":1.0}}"#)).unwrap();
+        assert_eq!((sound.report.progress, sound.nonsense), (Some(1.0), vec![]));
+    }
+
+    #[test]
     fn a_status_or_class_of_a_later_version() {
         let mut later = AgentReport::new("t", "t~0-1~1~1", "a", crate::contract::ReportStatus::Failed);
         later.error =

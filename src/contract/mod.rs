@@ -7,7 +7,9 @@
 //! remedy; it never panics.
 
 mod agent_definition;
+mod agent_health;
 mod agent_heartbeat;
+mod agent_outcome;
 mod agent_report;
 mod agent_table;
 mod answer;
@@ -44,7 +46,12 @@ pub mod wire;
 
 pub use crate::workflow::contract_name;
 pub use agent_definition::{AgentDefinition, Example, Format, Performance};
+pub use agent_health::{
+    AgentHealth, AgentInstance, AgentStatistics, AgentTrend, BreakerDetail, BreakerState, HealthState,
+    InstanceStanding, LatencyBucket, RunningMean,
+};
 pub use agent_heartbeat::AgentHeartbeat;
+pub use agent_outcome::{AgentOutcome, OutcomeClass};
 pub use agent_report::{AgentReport, ErrorClass, ReportError, ReportStatus, Usage};
 pub use agent_table::{Definition, DefinitionRecord};
 pub use assignment::{Assignment, ContextItem};
@@ -56,8 +63,9 @@ pub use completion::{CompletedStep, Completion, Outcome, StepStatus};
 pub use contract_names::{Contract, ContractNames, NameLookup};
 pub use headers::{
     ARRIVED, CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, DLQ_DETAIL, DLQ_EXCEPTION, DLQ_MESSAGE,
-    DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, Header, OUTGROWN,
-    REPLAYED, REPLAYS, SOURCE, TRACEPARENT, arrived, arrived_from, dead_letter, is_records_own, is_traceparent,
+    DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, FORCED, Header,
+    OUTGROWN, REPLAYED, REPLAYS, SOURCE, TRACEPARENT, arrived, arrived_from, dead_letter, is_records_own,
+    is_traceparent,
 };
 pub use home::home_partition;
 pub use ingress::{Ingress, IngressLimits, made_id};

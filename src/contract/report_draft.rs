@@ -15,6 +15,8 @@ pub struct CheckedReport {
     pub report: Report,
     /// Set if the output was over the limit, in words: it is dropped, and the task ends for it.
     pub too_large: Option<String>,
+    /// Numbers that cannot be, with their fields: they were dropped.
+    pub nonsense: Vec<String>,
 }
 
 /// Of texts meant for people, which go into events and completions.
@@ -45,8 +47,8 @@ impl ReportDraft {
         })
     }
 
-    /// The report. Numbers that cannot be (negative usage, progress outside 0 to 1) are dropped, for what the
-    /// agent did counts all the same; so is an output over the limit, which is said.
+    /// The report. Numbers that cannot be (negative usage, progress outside 0 to 1, a negative wait) are dropped and told,
+    /// for what the agent did counts all the same; so is an output over the limit.
     ///
     /// # Errors
     ///
@@ -71,7 +73,9 @@ impl ReportDraft {
         let bytes = report.output.as_ref().map_or(0, String::len);
         let limit = limits.payload_bytes;
         let too_large = (bytes > limit).then(|| format!("output: {bytes} bytes are over the limit of {limit}"));
+        let nonsense = nonsense(&report);
         Ok(CheckedReport {
+            nonsense,
             report: Report {
                 task_id: report.task_id,
                 assignment_id: report.assignment_id,
@@ -88,6 +92,27 @@ impl ReportDraft {
             too_large,
         })
     }
+}
+
+/// Numbers that are none of what they are said to be.
+fn nonsense(report: &AgentReport) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(progress) = report.progress.filter(|progress| !(0.0..=1.0).contains(progress)) {
+        found.push(format!("progress {progress} is not between 0 and 1"));
+    }
+    let usage = report.usage.unwrap_or_default();
+    let wait = report.error.as_ref().and_then(|error| error.retry_after_ms).unwrap_or(0);
+    for (field, number) in [
+        ("usage.inputTokens", usage.input_tokens),
+        ("usage.outputTokens", usage.output_tokens),
+        ("usage.costMicros", usage.cost_micros),
+        ("error.retryAfterMs", wait),
+    ] {
+        if number < 0 {
+            found.push(format!("{field} {number} is negative"));
+        }
+    }
+    found
 }
 
 fn error(error: ReportError) -> workflow::ReportError {

@@ -33,6 +33,11 @@ pub struct RoutingDecision {
     pub variant: Option<String>,
     #[serde(default)]
     pub propensity: Option<f64>,
+    /// What would have been chosen without the LLM that decided: an agent's name, NONE or DONE.
+    #[serde(default)]
+    pub local_choice: Option<String>,
+    #[serde(default)]
+    pub local_confidence: Option<f64>,
     #[serde(default)]
     pub prompt_version: Option<String>,
     #[serde(default)]

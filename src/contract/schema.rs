@@ -36,6 +36,8 @@ pub enum RecordKind {
     TaskEvents,
     Completion,
     Cancellation,
+    AgentOutcome,
+    AgentHealth,
     Snapshot,
 }
 
@@ -63,7 +65,7 @@ macro_rules! entries {
 }
 
 /// In the order of [`RecordKind::ALL`].
-static ENTRIES: LazyLock<[Entry; 11]> = LazyLock::new(|| {
+static ENTRIES: LazyLock<[Entry; 13]> = LazyLock::new(|| {
     bound_allocations();
     entries![
         "TaskSubmitted",
@@ -76,6 +78,8 @@ static ENTRIES: LazyLock<[Entry; 11]> = LazyLock::new(|| {
         "TaskEvents",
         "Completion",
         "Cancellation",
+        "AgentOutcome",
+        "AgentHealth",
         "Snapshot",
     ]
 });
@@ -94,7 +98,7 @@ fn bound_allocations() {
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::TaskSubmitted,
         Self::AgentDefinition,
         Self::AgentHeartbeat,
@@ -105,6 +109,8 @@ impl RecordKind {
         Self::TaskEvents,
         Self::Completion,
         Self::Cancellation,
+        Self::AgentOutcome,
+        Self::AgentHealth,
         Self::Snapshot,
     ];
 
@@ -154,6 +160,8 @@ impl RecordKind {
             "task-events" => Self::TaskEvents,
             "completions" => Self::Completion,
             "cancellations" => Self::Cancellation,
+            "agent-outcomes" => Self::AgentOutcome,
+            "agent-health" => Self::AgentHealth,
             "task-state" => Self::Snapshot,
             _ if suffix.starts_with("assignments.") || suffix == "assignments" => Self::Assignment,
             _ => return None,

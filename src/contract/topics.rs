@@ -124,7 +124,9 @@ macro_rules! built_in {
     };
 }
 
-const BUILT_IN: [(&str, &str); 13] = built_in![
+const BUILT_IN: [(&str, &str); 15] = built_in![
+    "agent-health",
+    "agent-outcomes",
     "agent-status",
     "agents",
     "assignments",

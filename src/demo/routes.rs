@@ -48,7 +48,7 @@ impl Office {
                 task: &task,
                 objective: &task.objective,
                 value: last.as_ref().map(|(output, _)| output).or(task.input.as_ref()),
-                producer: last.as_ref().map(|(_, agent)| agent.as_str()),
+                producer: last.as_ref().map(|(_, topic)| topic.as_str()),
                 contract: task.input_contract.as_deref(),
                 capability: None,
                 may_end: last.is_some(),
@@ -57,6 +57,7 @@ impl Office {
                 declined: &[],
                 failed: &[],
                 picked_by_contract: &picked,
+                seed: 0,
             };
             let Verdict::Settled(settled) = choose(&self.registry, &self.availability, &policy, &choosing) else {
                 panic!("there is no LLM to ask");
@@ -74,7 +75,7 @@ impl Office {
             let input = if last.is_some() { output } else { given["input"].clone() };
             let output = agent.work.run(&input).unwrap_or_else(|fault| panic!("{} at {name}: {fault}", lead.id));
             route.push((name.clone(), settled.by));
-            last = Some((output.to_string().into(), name));
+            last = Some((output.to_string().into(), topic_name(&name, 1)));
         }
     }
 

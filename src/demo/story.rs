@@ -222,6 +222,8 @@ mod tests {
             strategy: String::new(),
             variant: None,
             propensity: None,
+            local_choice: None,
+            local_confidence: None,
             prompt_version: None,
             attempts: Vec::new(),
             overhead_micros: 0,

@@ -5,6 +5,7 @@ mod consumer;
 mod error;
 mod fault;
 pub mod group;
+pub mod lives;
 mod log;
 pub(crate) mod offsets;
 pub mod produce;

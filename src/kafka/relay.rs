@@ -91,6 +91,10 @@ pub struct Relay {
     predecessors: Predecessors,
     transactional_id: String,
     from: StartFrom,
+    /// Rises with each word of the group.
+    generation: u64,
+    /// The next offset of each partition held, as it is committed.
+    committed: BTreeMap<(String, i32), i64>,
     /// Captured once per assignment: none captured, no transaction.
     group: Option<ConsumerGroupMetadata>,
     held: bool,
@@ -131,6 +135,8 @@ impl Relay {
             predecessors: Predecessors::new(log),
             transactional_id: log.transactional_id.clone(),
             from: settings.from,
+            generation: 0,
+            committed: BTreeMap::new(),
             group: None,
             held: false,
         })
@@ -140,6 +146,19 @@ impl Relay {
     #[must_use]
     pub fn is_member(&self) -> bool {
         self.group.is_some()
+    }
+
+    /// Another number than before: the group decided anew, and what was read and is not committed comes again to whoever
+    /// has its partition.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Topic, partition and next offset of each partition held, as it is committed.
+    #[must_use]
+    pub fn committed(&self) -> &BTreeMap<(String, i32), i64> {
+        &self.committed
     }
 
     /// Waits for records at most so long, then takes what is there, up to `most`. What the group decides is answered in
@@ -195,20 +214,30 @@ impl Relay {
 
     /// One transaction: `records`, then the offsets behind `batch`.
     pub fn transact(&mut self, records: &[Outgoing], batch: &[Tailed]) -> Outcome {
+        let mut next: BTreeMap<(String, i32), i64> = BTreeMap::new();
+        for record in batch {
+            let next = next.entry((record.topic.clone(), record.partition)).or_default();
+            *next = (*next).max(record.offset + 1);
+        }
+        self.transact_to(records, &next)
+    }
+
+    /// One transaction: `records`, then these offsets, by topic and partition. Those of a partition of which nothing was
+    /// read go along unchanged: they are what fences the transaction.
+    pub fn transact_to(&mut self, records: &[Outgoing], next: &BTreeMap<(String, i32), i64>) -> Outcome {
         let Some(group) = &self.group else {
             return Outcome::Aborted { culprit: None, reason: "not a member of the group now".to_owned() };
         };
-        let mut next: BTreeMap<(&str, i32), i64> = BTreeMap::new();
-        for record in batch {
-            let next = next.entry((&record.topic, record.partition)).or_default();
-            *next = (*next).max(record.offset + 1);
-        }
         if next.is_empty() {
             // An empty list would be accepted silently, and nothing would fence the transaction.
             return Outcome::Aborted { culprit: None, reason: "a transaction without offsets".to_owned() };
         }
-        let offsets = self.signed(next.into_iter().map(|((topic, partition), next)| (topic, partition, next)));
+        let offsets = self.signed(next.iter().map(|((topic, partition), next)| (topic.as_str(), *partition, *next)));
         match self.producer.transact(records, &offsets, group, &mut |_| {}) {
+            Outcome::Committed => {
+                self.committed.extend(next.iter().map(|(place, next)| (place.clone(), *next)));
+                Outcome::Committed
+            }
             // No other record made of the same input would fare better.
             Outcome::Aborted { culprit: Some(_), reason } if !self.producer.refused_content() => {
                 Outcome::Aborted { culprit: None, reason }
@@ -253,6 +282,8 @@ impl Relay {
             changed = true;
             self.group = None;
             self.held = false;
+            self.generation += 1;
+            self.committed.clear();
             match change {
                 GroupChange::Revoke { lost } => {
                     tracing::info!(transactional_id = self.transactional_id, lost, "partitions revoked");
@@ -291,6 +322,8 @@ impl Relay {
             };
             positions.push((topic.as_str(), *partition, next));
         }
+        let owned = |(topic, partition, next): &(&str, i32, i64)| (((*topic).to_owned(), *partition), *next);
+        let found: BTreeMap<(String, i32), i64> = positions.iter().map(owned).collect();
         let positions = self.signed(positions.into_iter());
         self.consumer.assign(&positions).map_err(failed)?;
         // Captured before the commit, which proves it a member's: an empty one the broker would accept from anybody.
@@ -298,7 +331,7 @@ impl Relay {
         self.consumer
             .commit(&positions, CommitMode::Sync)
             .map_err(|error| RelayFault::of("claiming partitions", &error))?;
-        self.group = group;
+        (self.group, self.committed) = (group, found);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use super::lane::Lane;
 use super::prompt::Prompt;
+use super::rules::Prompts;
 use super::text::line;
 use super::{Ask, Card};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ async fn one(lane: &Lane, until: Instant) -> Result<String, String> {
         input: String::new(),
         output: String::new(),
     };
-    let prompt = Prompt::new(&Ask {
+    let ask = Ask {
         task_id: "check".to_owned(),
         question: 1,
         objective: "What is 2 + 2?".to_owned(),
@@ -49,7 +50,8 @@ async fn one(lane: &Lane, until: Instant) -> Result<String, String> {
         candidates: vec![card("Calculator", "Works out sums."), card("Translator", "Translates between languages.")],
         offers_done: false,
         deadline: until,
-    });
+    };
+    let prompt = Prompt::new(&ask, &Prompts::default().select);
     let attempt = lane.once(&prompt, until).await;
     let model = &attempt.model;
     if attempt.verdict == "valid" {

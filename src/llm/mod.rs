@@ -30,6 +30,7 @@ mod plan;
 mod prompt;
 mod question;
 mod retry;
+mod rules;
 mod schema;
 mod settings;
 #[cfg(test)]
@@ -38,6 +39,7 @@ mod text;
 mod validate;
 
 pub use plan::{PlanAsk, PlanLimits, StepSoFar, outline};
+pub use rules::{Prompts, Worded};
 pub use settings::{Api, MAX_PROVIDERS, Provider, Secret, Settings, Structured};
 
 use crate::workflow::{Answer, Attempt, Payload, PlanAnswer};
@@ -89,6 +91,7 @@ pub struct Card {
 #[derive(Debug)]
 pub struct Llm {
     lanes: Vec<Arc<Lane>>,
+    prompts: Prompts,
 }
 
 impl Llm {
@@ -114,24 +117,29 @@ impl Llm {
                 Err(fault) => faults.push(fault),
             }
         }
-        if faults.is_empty() { Ok(Self { lanes }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Self { lanes, prompts: Prompts::default() }) } else { Err(faults) }
+    }
+
+    /// The same, asking in these words.
+    #[must_use]
+    pub fn with_prompts(self, prompts: Prompts) -> Self {
+        Self { prompts, ..self }
     }
 
     /// Asks who works next, until there is a valid answer, nobody left to ask, or no time left.
     ///
     /// Without an answer the code is that of the last provider that was called; if none was called, of the last that was not.
     pub async fn ask(&self, ask: &Ask) -> Answer {
-        let prompt = Prompt::new(ask);
+        let prompt = Prompt::new(ask, &self.prompts.select);
         let (said, attempts) = self.climb(&prompt, seed(&ask.task_id, ask.question), ask.deadline).await;
         Answer { said: said.map_err(str::to_owned), attempts, prompt_version: Some(prompt.version) }
     }
 
     /// Has a plan written, in the same way. It is in form; whether it can be followed is for the core to say.
     pub async fn plan(&self, ask: &PlanAsk) -> PlanAnswer {
-        let prompt = PlanPrompt::new(ask);
-        tracing::debug!(task_id = ask.task_id, question = ask.question, prompt = prompt.version, "a plan is asked for");
+        let prompt = PlanPrompt::new(ask, &self.prompts.plan);
         let (plan, attempts) = self.climb(&prompt, seed(&ask.task_id, ask.question), ask.deadline).await;
-        PlanAnswer { plan: plan.map_err(str::to_owned), attempts }
+        PlanAnswer { plan: plan.map_err(str::to_owned), attempts, prompt_version: Some(prompt.version) }
     }
 
     async fn climb<Q: Question>(

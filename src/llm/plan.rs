@@ -3,7 +3,7 @@
 mod prompt;
 mod read;
 
-pub(super) use prompt::PlanPrompt;
+pub(super) use prompt::{GUARD, PlanPrompt, RULES, VERSION};
 
 use super::Card;
 use super::text::line;
@@ -28,7 +28,7 @@ pub struct PlanAsk {
     pub input: Option<Payload>,
     /// What the input is said to be: a label or a schema.
     pub input_contract: Option<String>,
-    /// Who may be named; what is beyond the first 64 is not told of.
+    /// Who may be named, best first; what is beyond the first 64 is not told of.
     pub agents: Vec<Card>,
     /// Plans that succeeded for tasks of the same type, as [`outline`] tells them.
     pub precedents: Vec<Arc<str>>,

@@ -20,7 +20,7 @@ pub(super) trait Question: Sync {
     const IS_PLAIN: bool;
 
     /// The rules, in words that are the same for every question of this kind.
-    fn system(&self) -> &'static str;
+    fn system(&self) -> &str;
 
     /// The question itself.
     fn user(&self) -> &str;

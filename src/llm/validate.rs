@@ -92,7 +92,7 @@ mod tests {
             input: String::new(),
             output: String::new(),
         };
-        Prompt::new(&Ask {
+        let ask = Ask {
             task_id: "t".to_owned(),
             question: 1,
             objective: "o".to_owned(),
@@ -102,7 +102,8 @@ mod tests {
             candidates: vec![card("Agent A"), card("Agent AB")],
             offers_done,
             deadline: tokio::time::Instant::now(),
-        })
+        };
+        Prompt::new(&ask, &super::super::Prompts::default().select)
     }
 
     fn verdict(text: &str, structured: Structured) -> String {

@@ -1,7 +1,7 @@
 use super::{INPUTS, Staged};
 use crate::workflow::{
-    ChoiceState, ContentHash, Effect, OpenChoice, Outcome, Phase, Position, Steps, Timestamp, Workflow, World,
-    outstanding,
+    ChoiceState, Choosing, ContentHash, Effect, OpenChoice, Outcome, Phase, Position, Steps, Timestamp, Workflow,
+    World, outstanding,
 };
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,9 +43,9 @@ pub struct Partition {
     pub(super) next: [Option<i64>; INPUTS],
     /// Tasks with a step that waits for other agents to be eligible.
     waiting: BTreeSet<Arc<str>>,
-    /// Assignments by agent, as named.
+    /// Assignments by the agents' topic names.
     in_flight: FxHashMap<Arc<str>, usize>,
-    /// Steps that wait for an agent to have room, by the agent's name and their place in its line.
+    /// Steps that wait for an agent to have room, by the agent's topic name and their place in its line.
     lines: BTreeMap<String, BTreeSet<InLine>>,
     /// Finished tasks by the time they ended.
     ended: BTreeSet<(Timestamp, Arc<str>)>,
@@ -208,12 +208,13 @@ impl Partition {
     /// At most `most`, in the order of task ids.
     #[must_use]
     pub fn admit(&self, world: &dyn World, most: usize) -> Vec<(Arc<str>, u32)> {
+        world.set_partition(self.number);
         let admissible = |id: &Arc<str>| {
             let Some(Kept::Workflow(workflow)) = self.tasks.get(id) else { return Vec::new() };
             let others = |choice: &&OpenChoice| match &choice.state {
-                ChoiceState::Refused { eligible, .. } => {
-                    crate::workflow::waiting(workflow, choice, |choosing| *world.eligible(choosing) != **eligible)
-                        .unwrap_or(false)
+                ChoiceState::Refused { eligible, busy } => {
+                    let news = |choosing: &Choosing<'_>| crate::workflow::is_news(choosing, eligible, busy, world);
+                    crate::workflow::waiting(workflow, choice, news).unwrap_or(false)
                 }
                 ChoiceState::Asked { .. } => false,
             };
@@ -222,15 +223,15 @@ impl Partition {
         self.waiting.iter().flat_map(admissible).take(most).collect()
     }
 
-    /// Assignments that the agent of this name has here.
+    /// Assignments that the agent of this topic has here.
     #[must_use]
-    pub fn in_flight(&self, agent_name: &str) -> usize {
-        self.in_flight.get(agent_name).copied().unwrap_or(0)
+    pub fn in_flight(&self, topic_name: &str) -> usize {
+        self.in_flight.get(topic_name).copied().unwrap_or(0)
     }
 
-    /// The steps that wait for the agent of this name to have room, the next one first.
-    pub fn line(&self, agent_name: &str) -> impl Iterator<Item = &InLine> {
-        self.lines.get(agent_name).into_iter().flatten()
+    /// The steps that wait for the agent of this topic to have room, the next one first.
+    pub fn line(&self, topic_name: &str) -> impl Iterator<Item = &InLine> {
+        self.lines.get(topic_name).into_iter().flatten()
     }
 
     /// Whether any step waits for an agent to have room.
@@ -239,10 +240,10 @@ impl Partition {
         !self.lines.is_empty()
     }
 
-    /// How many wait for the agent of this name to have room.
+    /// How many wait for the agent of this topic to have room.
     #[must_use]
-    pub fn line_length(&self, agent_name: &str) -> usize {
-        self.lines.get(agent_name).map_or(0, BTreeSet::len)
+    pub fn line_length(&self, topic_name: &str) -> usize {
+        self.lines.get(topic_name).map_or(0, BTreeSet::len)
     }
 
     /// Whether any step waits for other agents.
@@ -271,12 +272,12 @@ impl Partition {
         let (before, none) = (self.tasks.get(id), Steps::default());
         let (gone, come) = steps(before, &none).apart(steps(after, &none));
         for step in gone.filter(|step| step.status.is_assigned()) {
-            if let Some(count) = self.in_flight.get_mut(&step.agent_name) {
+            if let Some(count) = self.in_flight.get_mut(&step.topic_name) {
                 *count = count.saturating_sub(1);
             }
         }
         for step in come.filter(|step| step.status.is_assigned()) {
-            *self.in_flight.entry(Arc::clone(&step.agent_name)).or_default() += 1;
+            *self.in_flight.entry(Arc::clone(&step.topic_name)).or_default() += 1;
         }
         if let Some(Kept::Workflow(before)) = before {
             for (agent, place) in places(id, before) {

@@ -22,7 +22,9 @@ mod view;
 
 pub use arrival::{Arrival, INPUTS, Note, Refusal, Source, What};
 pub use committed::{InLine, Kept, Partition, Receipt, Window};
-pub use output::{AssignmentOut, CancellationOut, CompletionOut, CompletionStep, Ending, FactsOut, Output, TaskRef};
+pub use output::{
+    AssignmentOut, CancellationOut, CompletionOut, CompletionStep, Ending, FactsOut, OutcomeOut, Output, TaskRef,
+};
 pub use restore::{Part, PartKey, RestoreError, Restorer};
 pub use staged::{Counts, Dead, Planned, Staged, Tally};
 pub use view::View;

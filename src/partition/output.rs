@@ -1,5 +1,5 @@
 use crate::workflow::{
-    Assigned, Decision, Event, Outcome, Payload, Position, Reason, StepStatus, Timestamp, Usage, Withdrawn,
+    Assigned, Decision, Ended, Event, Outcome, Payload, Position, Reason, StepStatus, Timestamp, Usage,
 };
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ pub enum Output {
     Facts(FactsOut),
     Completion(Box<CompletionOut>),
     Cancellation(Box<CancellationOut>),
+    Outcome(Box<OutcomeOut>),
 }
 
 /// What every record of a task carries.
@@ -42,7 +43,17 @@ pub struct AssignmentOut {
 #[derive(Clone, Debug)]
 pub struct CancellationOut {
     pub task: TaskRef,
-    pub withdrawn: Withdrawn,
+    pub ended: Ended,
+}
+
+/// How an assignment ended, for the statistics of its agent.
+#[derive(Clone, Debug)]
+pub struct OutcomeOut {
+    pub task: TaskRef,
+    /// What the step asked for.
+    pub capability: Option<String>,
+    pub task_type: Option<String>,
+    pub ended: Ended,
 }
 
 /// The facts of one task in one transaction.

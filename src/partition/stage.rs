@@ -2,11 +2,11 @@
 
 use super::{
     Arrival, AssignmentOut, CancellationOut, CompletionOut, CompletionStep, Dead, Ending, FactsOut, INPUTS, Kept,
-    Output, Part, PartKey, Partition, Planned, Receipt, Refusal, Source, Staged, Tally, TaskRef, What,
+    OutcomeOut, Output, Part, PartKey, Partition, Planned, Receipt, Refusal, Source, Staged, Tally, TaskRef, What,
 };
 use crate::workflow::{
     Event, Fact, Input, Outcome, Payload, Phase, Plan, PlanRejection, Position, Reason, Rejection, Step, TaskEnd,
-    Timestamp, Usage, Workflow, World, decided, outstanding, withdrawn,
+    Timestamp, Usage, Workflow, World, decided, ended, outstanding,
 };
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -55,6 +55,7 @@ impl Partition {
     pub fn stage(&self, batch: &[Arrival], world: &dyn World, clock: Timestamp) -> Staged {
         let mut staged = Staged { next: self.next, ..Staged::default() };
         let mut drafts = Drafts::default();
+        world.set_partition(self.number);
         for (origin, arrival) in batch.iter().enumerate() {
             if let Some(Source { input, offset }) = arrival.source {
                 // What Kafka wants is the next offset to read; this is the only place that knows.
@@ -114,7 +115,7 @@ impl Partition {
         // Time never runs backwards within a workflow, whatever the wall clock of its new owner says.
         let now = clock.max(draft.workflow.last_at);
         let next_of = match input {
-            Input::Admitted { agent_name, .. } => agent_name.as_deref(),
+            Input::Admitted { topic_name, .. } => topic_name.as_deref(),
             _ => None,
         };
         world.let_through(next_of);
@@ -122,14 +123,22 @@ impl Partition {
             Ok((events, evolved)) => {
                 tally(staged, arrival).accepted += 1;
                 draft.origin = origin;
-                let withdrawn = withdrawn(&draft.workflow, &events);
-                draft.workflow = evolved.map_or_else(|| Arc::clone(&draft.workflow), Arc::new);
+                let before = Arc::clone(&draft.workflow);
+                draft.workflow = evolved.map_or_else(|| Arc::clone(&before), Arc::new);
                 for event in &events {
                     publish(staged, draft, origin, &arrival.task_id, event);
                 }
-                for withdrawn in withdrawn {
+                for ended in ended(&before, &events) {
                     let task = reference(&arrival.task_id, &draft.workflow);
-                    let item = Output::Cancellation(Box::new(CancellationOut { task, withdrawn }));
+                    if ended.withdrawn().is_some() {
+                        let (task, ended) = (task.clone(), ended.clone());
+                        let item = Output::Cancellation(Box::new(CancellationOut { task, ended }));
+                        staged.outputs.push(Planned { origin, item });
+                    }
+                    // As planned when it was assigned: the plan may be another by now.
+                    let capability = before.planned(&ended.step_id).and_then(|planned| planned.capability.clone());
+                    let task_type = draft.workflow.task.as_ref().and_then(|task| task.kind.clone());
+                    let item = Output::Outcome(Box::new(OutcomeOut { task, capability, task_type, ended }));
                     staged.outputs.push(Planned { origin, item });
                 }
                 draft.events.extend(events);
@@ -191,7 +200,8 @@ fn tell_plan(
     at: Timestamp,
 ) {
     let task = TaskRef { task_id: Arc::clone(&arrival.task_id), accepted, traceparent: None };
-    let fact = Fact::PlanRejected(Box::new(PlanRejection { question: 0, faults, attempts: Vec::new() }));
+    let rejection = PlanRejection { question: 0, faults, attempts: Vec::new(), prompt_version: None };
+    let fact = Fact::PlanRejected(Box::new(rejection));
     let facts = FactsOut { task, first_sequence: 1, is_known: true, events: vec![Event { at, fact }] };
     staged.outputs.push(Planned { origin, item: Output::Facts(facts) });
 }

@@ -1,5 +1,5 @@
 use crate::selection::{self, Availability, Policy, Registry, Schemas};
-use crate::workflow::{AgentTraits, Answer, Choosing, Payload, Rules, Settled, Verdict, World};
+use crate::workflow::{AgentTraits, Answer, Choosing, Labels, Payload, Rules, Settled, Verdict, World};
 
 /// The world as selection sees it: the registry, which topics are there, and the rules.
 #[derive(Clone, Debug)]
@@ -17,6 +17,10 @@ impl World for View<'_> {
         self.rules
     }
 
+    fn set_partition(&self, number: i32) {
+        self.availability.set_partition(number);
+    }
+
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict {
         selection::choose(self.registry, &self.availability, self.policy, choosing)
     }
@@ -29,26 +33,36 @@ impl World for View<'_> {
         selection::eligible(self.registry, &self.availability, choosing)
     }
 
-    fn assigned(&self, agent_name: &str) {
-        if let Some(agent) = self.registry.agent(agent_name) {
-            self.availability.take_room(agent.topic_name());
-        }
+    fn busy(&self, choosing: &Choosing<'_>) -> Vec<String> {
+        selection::busy(self.registry, &self.availability, choosing)
     }
 
-    fn let_through(&self, agent_name: Option<&str>) {
-        let agent = agent_name.and_then(|name| self.registry.agent(name));
-        self.availability.let_through(agent.map(|agent| agent.topic_name()));
+    fn limited(&self, topic_names: &[String]) -> Vec<String> {
+        let limited = topic_names.iter().filter(|topic| self.availability.is_limited(topic));
+        limited.filter_map(|topic| Some(self.registry.by_topic(topic)?.name().to_owned())).collect()
     }
 
-    fn agent(&self, agent_name: &str) -> Option<AgentTraits> {
-        self.registry.agent(agent_name).map(|agent| agent.traits())
+    fn assigned(&self, topic_name: &str) {
+        self.availability.take_room(topic_name);
+    }
+
+    fn let_through(&self, topic_name: Option<&str>) {
+        self.availability.let_through(topic_name);
+    }
+
+    fn agent(&self, topic_name: &str) -> Option<AgentTraits> {
+        self.registry.by_topic(topic_name).map(|agent| agent.traits())
+    }
+
+    fn labels(&self, agent_name: &str) -> Option<Labels> {
+        self.registry.labels(agent_name)
     }
 
     fn has_capability(&self, capability: &str) -> bool {
         self.registry.current().iter().any(|agent| agent.has_capability(capability))
     }
 
-    fn output_fault(&self, agent_name: &str, contract: Option<&str>, output: &Payload) -> Option<String> {
-        selection::output_fault(self.registry, self.schemas, agent_name, contract, output)
+    fn output_fault(&self, topic_name: &str, contract: Option<&str>, output: &Payload) -> Option<String> {
+        selection::output_fault(self.registry, self.schemas, topic_name, contract, output)
     }
 }

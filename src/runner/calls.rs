@@ -19,7 +19,7 @@ use tracing::{Instrument, Span};
 /// What the LLM is told of the agents in a set, in the set's order; who is not registered any more is left out.
 pub type CardsOf = Arc<dyn Fn(&[String]) -> Vec<Card> + Send + Sync>;
 
-/// What the LLM is told of the agents that a plan for the task may name, by name.
+/// What the LLM is told of the agents that a plan for the task may name, best first.
 pub type AllowedBy = Arc<dyn Fn(&Task) -> Vec<Card> + Send + Sync>;
 
 /// Told of the calls of every answer.
@@ -174,5 +174,5 @@ fn unanswered(code: &str) -> Answer {
 }
 
 fn unplanned(code: &str) -> PlanAnswer {
-    PlanAnswer { plan: Err(code.to_owned()), attempts: Vec::new() }
+    PlanAnswer { plan: Err(code.to_owned()), attempts: Vec::new(), prompt_version: None }
 }

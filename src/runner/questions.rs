@@ -40,7 +40,7 @@ pub(super) fn ask(
         question,
         objective: objective.cloned().unwrap_or_default(),
         last_output: value.filter(|_| producer.is_some()),
-        last_agent: producer.map(|agent| agent.to_string()),
+        last_agent: producer.map(|step| step.agent_name.to_string()),
         history: done.map(|step| (step.agent_name.to_string(), step.id.to_string())).collect(),
         candidates: (asker.cards)(set),
         offers_done,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct Agent {
     definition: Definition,
     folded_name: String,
-    topic_name: String,
+    topic_name: Arc<str>,
     version: Version,
     input: Contract,
     output: Contract,
@@ -46,12 +46,13 @@ impl Agent {
             Contract::Label(label) => format!("contract: it takes `{label}`"),
             Contract::Any | Contract::Schema(_) => String::new(),
         };
-        let (topic_name, output_is_json) = (topic_name(&name, version.major), is_json(&definition.output.format));
+        let topic_name: Arc<str> = topic_name(&name, version.major).into();
+        let output_is_json = is_json(&definition.output.format);
         let (shown_name, shown_version): (Arc<str>, Arc<str>) =
             (name.as_str().into(), definition.version.as_str().into());
         let chosen = Arc::new(Chosen {
             agent_name: Arc::clone(&shown_name),
-            topic_name: topic_name.clone(),
+            topic_name: Arc::clone(&topic_name),
             version: Arc::clone(&shown_version),
             output_contract: definition.output.contract.clone(),
             output_is_json,
@@ -126,16 +127,7 @@ impl Agent {
     /// What follows depend on of it.
     #[must_use]
     pub fn traits(&self) -> AgentTraits {
-        let label = |contract: &Contract| match contract {
-            Contract::Label(label) => Some(label.clone()),
-            Contract::Any | Contract::Schema(_) => None,
-        };
-        AgentTraits {
-            idempotent: self.definition.idempotent,
-            require_approval: self.definition.require_approval,
-            takes: label(&self.input),
-            gives: label(&self.output),
-        }
+        AgentTraits { idempotent: self.definition.idempotent, require_approval: self.definition.require_approval }
     }
 
     /// How many assignments it takes at once; none = any number.
@@ -168,8 +160,12 @@ fn compile_contract(field: &str, resolved: Resolved, faults: &mut Vec<String>) -
     Contract::compile(resolved).map_err(|fault| faults.push(format!("{field} {fault}"))).ok()
 }
 
-/// The media type without its parameters, in any case.
+/// Whether a media type is that of JSON, in any case.
 pub(crate) fn is_json(format: &str) -> bool {
-    let essence = format.split_once(';').map_or(format, |(essence, _)| essence);
-    essence.trim().eq_ignore_ascii_case("application/json")
+    essence(format).eq_ignore_ascii_case("application/json")
+}
+
+/// A media type without its parameters.
+pub(super) fn essence(format: &str) -> &str {
+    format.split_once(';').map_or(format, |(essence, _)| essence).trim()
 }

@@ -1,8 +1,13 @@
 //! One choice laid out: who stands how, how well each fits, and the decisions that can be made of it.
 
+use super::agent::Agent;
 use super::eligibility::{Standing, says_something, standings};
+use super::policy::Policy;
+use super::preference::Preference;
 use super::registry::{Availability, Registry};
 use super::scoring::{Fit, chances, rounded};
+use super::text::SCORED;
+use super::track::Track;
 use super::words::beginning;
 use crate::workflow::{Candidate, Choice, Choosing, Settled, SettledBy};
 use std::cell::OnceCell;
@@ -10,24 +15,26 @@ use std::sync::Arc;
 
 /// Candidates a decision keeps at most.
 const MAX_CANDIDATES: usize = 20;
-/// Characters of the objective, and of the last output, that are scored at most.
-const SCORED: usize = 2_000;
 /// Agents whose exclusion a reason spells out; the candidates say it of more.
 const SPELLED_OUT: usize = 3;
 
 pub(super) struct Scene<'a> {
     pub(super) registry: &'a Registry,
+    availability: &'a Availability,
     pub(super) choosing: &'a Choosing<'a>,
     pub(super) standings: Vec<Standing>,
     fits: OnceCell<Vec<Fit>>,
     /// Each place's chance among those that are eligible; nothing for the others.
     scores: OnceCell<Vec<f64>>,
+    /// Whom to take of those that fit alike, once it was asked.
+    preference: OnceCell<Preference>,
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(registry: &'a Registry, availability: &Availability, choosing: &'a Choosing<'a>) -> Self {
+    pub(super) fn new(registry: &'a Registry, availability: &'a Availability, choosing: &'a Choosing<'a>) -> Self {
         let standings = standings(registry, availability, choosing);
-        Self { registry, choosing, standings, fits: OnceCell::new(), scores: OnceCell::new() }
+        let (fits, scores, preference) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { registry, availability, choosing, standings, fits, scores, preference }
     }
 
     /// Whether the work cannot be over yet: a step of a plan, or the first of a route.
@@ -104,11 +111,43 @@ impl<'a> Scene<'a> {
         pool
     }
 
+    /// The agent at a place, and what is known of its work.
+    pub(super) fn agent(&self, place: usize) -> (&Agent, Option<&Track>) {
+        let agent = &*self.registry.current()[place];
+        (agent, self.availability.track(agent.topic_name()))
+    }
+
+    /// The capability that the step asks for, else the one that the agent fits by.
+    pub(super) fn capability_of(&self, place: usize) -> Option<&str> {
+        self.choosing.capability.or_else(|| self.registry.index().deciding_capability(&self.fits()[place]))
+    }
+
+    /// Whether `other` does what `first`, which fits best, would be chosen for: it has the same capability, or fits to a
+    /// hair as well.
+    pub(super) fn stands_in(&self, first: usize, other: usize) -> bool {
+        if first == other {
+            return true;
+        }
+        // What a contract points to is not replaced by what it does not point to.
+        if self.standings[first].matches && !self.standings[other].matches {
+            return false;
+        }
+        let strength = |place: usize| rounded(self.fits()[place].strength);
+        let has = |capability: &str| self.registry.current()[other].has_capability(capability);
+        self.capability_of(first).is_some_and(has) || strength(first) == strength(other)
+    }
+
+    /// Whom to take of `ranked`, which is not empty; looked at once.
+    pub(super) fn preference(&self, policy: &Policy, ranked: &[usize]) -> &Preference {
+        self.preference.get_or_init(|| Preference::new(self, policy, ranked))
+    }
+
     /// In words, why the first of `ranked` and not the second.
     pub(super) fn comparison(&self, ranked: &[usize]) -> String {
         let first = ranked[0];
         let by = self.registry.index().deciding(&self.fits()[first]);
-        let (chance, next) = self.first_chances(ranked);
+        let chances = self.chances(ranked);
+        let (chance, next) = (chances[0], chances.get(1).copied().unwrap_or(0.0));
         let ahead = format!("`{}` fits best by {by} ({chance:.2})", self.name(first));
         match ranked.get(1) {
             Some(second) => format!("{ahead}, next is `{}` ({next:.2})", self.name(*second)),
@@ -116,10 +155,9 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The chances (0 to 1) of the first and of the second of `ranked`, if it is to be one of them or none.
-    pub(super) fn first_chances(&self, ranked: &[usize]) -> (f64, f64) {
-        let chances = chances(self.fits(), ranked);
-        (chances[0], chances.get(1).copied().unwrap_or(0.0))
+    /// The chances (0 to 1) of each of `ranked`, if it is to be one of them or none.
+    pub(super) fn chances(&self, ranked: &[usize]) -> Vec<f64> {
+        chances(self.fits(), ranked)
     }
 
     /// Why nobody can be chosen.
@@ -139,6 +177,12 @@ impl<'a> Scene<'a> {
         let more = excluded().count() + self.registry.faults().count() - spelled.len();
         let more = if more == 0 { String::new() } else { format!("; and {more} more") };
         format!("no registered agent is eligible ({}{more})", spelled.join("; "))
+    }
+
+    /// The place of the version that stands for a name: the one that can be chosen, else the newest.
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        let mut places = self.registry.places(name);
+        places.clone().find(|place| self.standings[*place].is_eligible()).or_else(|| places.next())
     }
 
     pub(super) fn why_not(&self, place: usize) -> Option<Arc<str>> {
@@ -162,15 +206,18 @@ impl<'a> Scene<'a> {
             candidates: self.candidates(place),
             degraded: None,
             eligible: self.eligible_names(),
-            busy: if place.is_none() { self.busy_names() } else { Vec::new() },
+            propensity: place.and_then(|place| self.preference.get()?.probability(place)),
+            beside: None,
+            busy: if place.is_none() { self.busy_topics() } else { Vec::new() },
         }
     }
 
     /// Those that would do if they had room: of several that contracts point to only they.
-    fn busy_names(&self) -> Vec<String> {
+    pub(super) fn busy_topics(&self) -> Vec<String> {
         let matching = self.matching();
         let would_do = |place: &usize| matching.is_empty() || matching.contains(place);
-        self.places(Standing::is_busy).filter(would_do).map(|place| self.name(place).to_owned()).collect()
+        let topic = |place: usize| self.registry.current()[place].topic_name().to_owned();
+        self.places(Standing::is_busy).filter(would_do).map(topic).collect()
     }
 
     /// The chosen, the best, then the excluded.
@@ -195,11 +242,13 @@ impl<'a> Scene<'a> {
     fn candidate(&self, place: usize) -> Candidate {
         let agent = &self.registry.current()[place];
         let fit = self.fits.get().map(|fits| &fits[place]).filter(|_| self.standings[place].is_eligible());
+        let merit = self.preference.get().into_iter().flat_map(|preference| preference.factors(place));
         Candidate {
             agent_name: Arc::clone(&agent.shown_name),
             version: Arc::clone(&agent.shown_version),
-            score: fit.map(|_| self.score(place)),
-            factors: fit.map_or_else(Vec::new, Fit::factors),
+            score: fit
+                .map(|_| self.preference.get().and_then(|one| one.score(place)).unwrap_or_else(|| self.score(place))),
+            factors: fit.into_iter().flat_map(Fit::factors).chain(merit).collect(),
             excluded: self.why_not(place),
         }
     }

@@ -1,6 +1,6 @@
 use super::candidates::{Choosable, Scene};
 use super::names::shown;
-use super::policy::Policy;
+use super::policy::{LlmUse, Policy};
 use super::registry::{Availability, Registry};
 use crate::workflow::{Choosing, Pinned, Settled, SettledBy, Verdict};
 
@@ -8,10 +8,16 @@ use crate::workflow::{Choosing, Pinned, Settled, SettledBy, Verdict};
 #[must_use]
 pub fn choose(registry: &Registry, availability: &Availability, policy: &Policy, choosing: &Choosing<'_>) -> Verdict {
     let scene = Scene::new(registry, availability, choosing);
-    match course(&scene, policy.asks(), policy.always_asks()) {
+    let llm = policy.llm_for(choosing.task);
+    match course(&scene, llm) {
         Course::Settled(settled) => Verdict::Settled(settled),
         Course::Open { ranked, only_ask } => {
-            if policy.asks() && (only_ask || policy.always_asks() || !leads(&scene, policy, &ranked)) {
+            let asks = match llm {
+                LlmUse::Always => true,
+                LlmUse::Ambiguous => only_ask || !leads(&scene, policy, &ranked),
+                LlmUse::Never => false,
+            };
+            if asks {
                 let set = ranked.iter().take(policy.shortlist.max(1)).map(|place| scene.name(*place).to_owned());
                 return Verdict::Ask { set: set.collect(), offers_done: !scene.is_first_hop() };
             }
@@ -26,9 +32,15 @@ pub fn eligible(registry: &Registry, availability: &Availability, choosing: &Cho
     Scene::new(registry, availability, choosing).eligible_names()
 }
 
+/// Topic names of those that could be chosen if they had room, in the order of names.
+#[must_use]
+pub fn busy(registry: &Registry, availability: &Availability, choosing: &Choosing<'_>) -> Vec<String> {
+    Scene::new(registry, availability, choosing).busy_topics()
+}
+
 /// What a route does where no LLM is to be asked.
 pub(super) fn without_llm(scene: &Scene<'_>, policy: &Policy) -> Settled {
-    match course(scene, false, false) {
+    match course(scene, LlmUse::Never) {
         Course::Settled(settled) => *settled,
         Course::Open { ranked, .. } => locally(scene, policy, &ranked),
     }
@@ -45,16 +57,16 @@ enum Course {
     },
 }
 
-fn course(scene: &Scene<'_>, asks: bool, always: bool) -> Course {
+fn course(scene: &Scene<'_>, llm: LlmUse) -> Course {
     if let Some(settled) = named(scene) {
         return Course::Settled(Box::new(settled));
     }
     let matching = scene.matching();
-    if let ([place], false) = (matching.as_slice(), always) {
+    if let ([place], false) = (matching.as_slice(), llm == LlmUse::Always) {
         return Course::Settled(Box::new(by_contract(scene, *place)));
     }
     let no_match_after_first_hop = matching.is_empty() && !scene.is_first_hop();
-    if no_match_after_first_hop && let Some(settled) = nobody_takes_it(scene, asks) {
+    if no_match_after_first_hop && let Some(settled) = nobody_takes_it(scene, llm != LlmUse::Never) {
         return Course::Settled(Box::new(settled));
     }
     let mut pool = scene.eligible();
@@ -83,14 +95,14 @@ fn named(scene: &Scene<'_>) -> Option<Settled> {
                 scene.settled(Choosable::Agent(*place), by, None, reason)
             }
             None => {
-                let place = scene.registry.place(agent_name);
+                let place = scene.place(agent_name);
                 let why = place.and_then(|place| scene.why_not(place)).unwrap_or_else(|| "it is not registered".into());
                 let reason = format!("waiting for `{}`, which {whose} names: {why}", shown(agent_name));
                 scene.settled(Choosable::None, by, None, reason)
             }
         });
     }
-    let place = scene.registry.place(scene.choosing.again?)?;
+    let place = scene.place(scene.choosing.again?)?;
     if !scene.standings[place].is_eligible() {
         return None;
     }
@@ -128,23 +140,28 @@ fn nobody_takes_it(scene: &Scene<'_>, asks: bool) -> Option<Settled> {
     Some(scene.settled(Choosable::Done, SettledBy::Contract, None, reason))
 }
 
+/// Whether one leads all others clearly.
 fn leads(scene: &Scene<'_>, policy: &Policy, ranked: &[usize]) -> bool {
-    // Scores have four places; what subtraction adds must not decide.
+    // Chances have four places; what subtraction adds must not decide.
     const NOISE: f64 = 1e-9;
-    let (first, second) = scene.first_chances(ranked);
-    ranked.len() == 1 || first - second >= policy.margin - NOISE
+    ranked.len() == 1 || scene.preference(policy, ranked).lead >= policy.margin - NOISE
 }
 
 fn locally(scene: &Scene<'_>, policy: &Policy, ranked: &[usize]) -> Settled {
-    if leads(scene, policy, ranked) {
-        let (confidence, reason) = (scene.first_chances(ranked).0, scene.comparison(ranked));
-        return scene.settled(Choosable::Agent(ranked[0]), SettledBy::ClearWinner, Some(confidence), reason);
-    }
-    best(scene, ranked, "")
+    let by = if leads(scene, policy, ranked) { SettledBy::ClearWinner } else { SettledBy::Local };
+    take(scene, policy, ranked, by, "")
 }
 
-/// The best-scored agent, though it may not lead by much; `before` says why that has to do.
-pub(super) fn best(scene: &Scene<'_>, ranked: &[usize], before: &str) -> Settled {
-    let (confidence, reason) = (scene.first_chances(ranked).0, format!("{before}{}", scene.comparison(ranked)));
-    scene.settled(Choosable::Agent(ranked[0]), SettledBy::Local, Some(confidence), reason)
+/// The agent to take, though nobody may lead by much; `before` says why that has to do.
+pub(super) fn best(scene: &Scene<'_>, policy: &Policy, ranked: &[usize], before: &str) -> Settled {
+    take(scene, policy, ranked, SettledBy::Local, before)
+}
+
+fn take(scene: &Scene<'_>, policy: &Policy, ranked: &[usize], by: SettledBy, before: &str) -> Settled {
+    let preference = scene.preference(policy, ranked);
+    let mut reason = format!("{before}{}", scene.comparison(ranked));
+    if let Some(why) = preference.reason(scene) {
+        reason = format!("{reason}; {why}");
+    }
+    scene.settled(Choosable::Agent(preference.taken), by, Some(preference.chance), reason)
 }

@@ -7,6 +7,7 @@ use super::registry::{Availability, Registry};
 use crate::workflow::{Choosing, contract_name};
 use serde_json::Value;
 use std::cell::OnceCell;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Why an agent cannot be chosen now.
@@ -24,6 +25,12 @@ pub(super) enum Why {
     NoTopic,
     /// Its heartbeats have stopped.
     Gone,
+    /// Its circuit breaker keeps it from being chosen here, and why.
+    Broken(Arc<str>),
+    /// Its circuit breaker is half open, and it has as many probes as it may have. Busy, as it were.
+    Probed,
+    /// The newer version of it that takes the work.
+    Drained(Arc<str>),
     /// It has as many assignments as it takes at once. The last of the reasons: all else about it fits.
     Busy,
 }
@@ -39,6 +46,9 @@ impl Why {
             Self::Schema(violation) => format!("contract: {violation}").into(),
             Self::NoTopic => "its topic is not there yet".into(),
             Self::Gone => "its heartbeats have stopped".into(),
+            Self::Broken(why) => Arc::clone(why),
+            Self::Probed => "its circuit breaker is half open, and the probes it may have are under way".into(),
+            Self::Drained(version) => format!("new work goes to its version {version}").into(),
             Self::Busy => "it has as much to do as it takes at once".into(),
         }
     }
@@ -61,7 +71,7 @@ impl Standing {
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        self.excluded == Some(Why::Busy)
+        matches!(self.excluded, Some(Why::Busy | Why::Probed))
     }
 
     pub(super) fn declined(&self) -> bool {
@@ -73,7 +83,28 @@ impl Standing {
 pub(super) fn standings(registry: &Registry, availability: &Availability, choosing: &Choosing<'_>) -> Vec<Standing> {
     let offered = Offered::new(registry, choosing);
     let agents = registry.current().iter();
-    agents.map(|agent| standing(agent, &offered, availability, choosing)).collect()
+    let mut standings: Vec<Standing> = agents.map(|agent| standing(agent, &offered, availability, choosing)).collect();
+    for places in registry.groups().filter(|places| places.len() > 1) {
+        one_version(registry, places, &mut standings);
+    }
+    standings
+}
+
+/// Of several versions of one name one stands for the name: the newest that can be chosen, or could if it had room, so that
+/// the older ones are drained; else the newest that contracts point to; else the newest.
+fn one_version(registry: &Registry, places: Range<usize>, standings: &mut [Standing]) {
+    let newest = |test: &dyn Fn(&Standing) -> bool| places.clone().find(|place| test(&standings[*place]));
+    let stands = newest(&|standing| standing.is_eligible() || standing.is_busy())
+        .or_else(|| newest(&|standing| standing.matches))
+        .or_else(|| newest(&|standing| standing.takes))
+        .unwrap_or(places.start);
+    for place in places.filter(|place| *place != stands) {
+        let standing = &mut standings[place];
+        (standing.matches, standing.takes) = (false, false);
+        if standing.is_eligible() || standing.is_busy() {
+            standing.excluded = Some(Why::Drained(Arc::clone(&registry.current()[stands].shown_version)));
+        }
+    }
 }
 
 fn standing(agent: &Agent, offered: &Offered<'_>, availability: &Availability, choosing: &Choosing<'_>) -> Standing {
@@ -100,8 +131,11 @@ fn standing(agent: &Agent, offered: &Offered<'_>, availability: &Availability, c
         Some(Why::NoTopic)
     } else if availability.is_gone(agent.topic_name()) {
         Some(Why::Gone)
+    } else if let Some(broken) = availability.barred(agent.topic_name()) {
+        Some(Why::Broken(Arc::clone(&broken.why)))
     } else if !availability.has_room(agent.topic_name()) {
-        Some(Why::Busy)
+        let probed = availability.breaker(agent.topic_name()).is_some();
+        Some(if probed { Why::Probed } else { Why::Busy })
     } else {
         None
     };
@@ -120,7 +154,7 @@ struct Offered<'a> {
 impl<'a> Offered<'a> {
     fn new(registry: &Registry, choosing: &'a Choosing<'a>) -> Self {
         let label = match choosing.producer {
-            Some(producer) => match registry.agent(producer).map(|agent| agent.output()) {
+            Some(producer) => match registry.by_topic(producer).map(|agent| agent.output()) {
                 Some(Contract::Label(label)) => Some(label.clone()),
                 _ => None,
             },

@@ -45,18 +45,18 @@ impl Schemas {
     }
 }
 
-/// Why the output cannot be handed on, for whoever is to mend it; `contract` is the step's own, its names looked up.
+/// Why the output of the agent of this topic cannot be handed on, for whoever is to mend it; `contract` is the step's own, its names looked up.
 #[must_use]
 pub fn output_fault(
     registry: &Registry,
     schemas: &Schemas,
-    agent_name: &str,
+    topic_name: &str,
     contract: Option<&str>,
     output: &Payload,
 ) -> Option<String> {
-    let agent = registry.agent(agent_name);
-    if agent.is_some_and(|agent| agent.output_is_json()) && !output.is_json() {
-        return Some(format!("{} declares application/json, and its output is not JSON", shown(agent_name)));
+    let agent = registry.by_topic(topic_name);
+    if let Some(agent) = agent.filter(|agent| agent.output_is_json() && !output.is_json()) {
+        return Some(format!("{} declares application/json, and its output is not JSON", agent.name()));
     }
     if let Some(Contract::Schema(schema)) = agent.map(|agent| agent.output())
         && let Err(violation) = schema.accepts(&output.value())

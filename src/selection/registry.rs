@@ -1,10 +1,16 @@
 use super::agent::Agent;
+use super::contract::Contract;
 use super::memory::Memory;
 use super::names::fold;
-use super::scoring::Index;
+use super::scoring::{Index, rounded};
+use super::text::SCORED;
+use super::track::Track;
+use super::words::beginning;
+use crate::workflow::Labels;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A definition that does not hold: never eligible, and shown.
@@ -25,10 +31,10 @@ pub struct Registry(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     entries: BTreeMap<String, Result<Arc<Agent>, Fault>>,
-    /// The newest version of each name, by name: those that new work goes to.
+    /// All that are sound, by name, of each name the newest version first.
     current: Vec<Arc<Agent>>,
-    /// Folded name to the place in `current`.
-    places: FxHashMap<String, usize>,
+    /// Folded name to the places in `current`.
+    places: FxHashMap<String, Range<usize>>,
     memory: Memory,
     index: Index,
 }
@@ -44,16 +50,21 @@ impl Registry {
     /// takes seconds: never where a decision waits for it, and with changes taken together where many come.
     #[must_use]
     pub fn remembering(entries: BTreeMap<String, Result<Arc<Agent>, Fault>>, memory: Memory) -> Self {
-        let mut newest: BTreeMap<&str, &Arc<Agent>> = BTreeMap::new();
+        let mut by_name: BTreeMap<&str, Vec<&Arc<Agent>>> = BTreeMap::new();
         for agent in entries.values().flatten() {
-            let best = newest.entry(agent.folded_name()).or_insert(agent);
-            if agent.version() > best.version() {
-                *best = agent;
-            }
+            by_name.entry(agent.folded_name()).or_default().push(agent);
         }
-        let mut current: Vec<Arc<Agent>> = newest.into_values().cloned().collect();
-        current.sort_by(|a, b| a.name().cmp(b.name()));
-        let places = current.iter().enumerate().map(|(i, agent)| (agent.folded_name().to_owned(), i)).collect();
+        let mut by_name: Vec<Vec<&Arc<Agent>>> = by_name.into_values().collect();
+        for versions in &mut by_name {
+            versions.sort_by(|a, b| b.version().cmp(a.version()));
+        }
+        by_name.sort_by_key(|versions| versions[0].name());
+        let (mut current, mut places) = (Vec::new(), FxHashMap::default());
+        for versions in by_name {
+            let start = current.len();
+            current.extend(versions.iter().map(|agent| Arc::clone(agent)));
+            places.insert(versions[0].folded_name().to_owned(), start..current.len());
+        }
         let index = Index::new(current.iter().map(|agent| agent.texts.iter().chain(memory.texts(agent)).collect()));
         Self(Arc::new(Inner { entries, current, places, memory, index }))
     }
@@ -77,7 +88,41 @@ impl Registry {
     /// The newest version of an agent, its name trimmed and case-folded; never by a part of it.
     #[must_use]
     pub fn agent(&self, name: &str) -> Option<&Arc<Agent>> {
-        self.place(name).map(|place| &self.0.current[place])
+        self.versions(name).first()
+    }
+
+    /// All versions of an agent, the newest first.
+    #[must_use]
+    pub fn versions(&self, name: &str) -> &[Arc<Agent>] {
+        &self.0.current[self.places(name)]
+    }
+
+    /// The newest version of each name, those first whose texts fit this one best, equals by name.
+    #[must_use]
+    pub fn by_fit(&self, text: &str) -> Vec<&Arc<Agent>> {
+        let fits = self.0.index.fits([beginning(text, SCORED), ""]);
+        let mut places: Vec<usize> = self.groups().map(|places| places.start).collect();
+        places.sort_by(|a, b| rounded(fits[*b].strength).total_cmp(&rounded(fits[*a].strength)));
+        places.into_iter().map(|place| &self.0.current[place]).collect()
+    }
+
+    /// The newest version of each name, by name.
+    pub fn newest(&self) -> impl Iterator<Item = &Arc<Agent>> {
+        self.groups().map(|places| &self.0.current[places.start])
+    }
+
+    /// What the versions of an agent take and give; none if it is not registered.
+    #[must_use]
+    pub fn labels(&self, name: &str) -> Option<Labels> {
+        let versions = self.versions(name);
+        let all = |side: fn(&Agent) -> &Contract| {
+            let label = |agent: &Arc<Agent>| match side(agent) {
+                Contract::Label(label) => Some(label.clone()),
+                Contract::Any | Contract::Schema(_) => None,
+            };
+            versions.iter().map(label).collect::<Option<Vec<_>>>().unwrap_or_default()
+        };
+        (!versions.is_empty()).then(|| Labels { takes: all(Agent::input), gives: all(Agent::output) })
     }
 
     /// The agent of a topic, whichever version that is.
@@ -91,7 +136,8 @@ impl Registry {
         self.0.entries.iter().map(|(key, entry)| (key.as_str(), entry))
     }
 
-    /// The agents new work goes to, by name: of each name the newest version.
+    /// All agents whose definition is sound, by name, of each name the newest version first. Which version of a name gets
+    /// new work depends on the work; the others are drained: what they were given ends there.
     #[must_use]
     pub fn current(&self) -> &[Arc<Agent>] {
         &self.0.current
@@ -108,8 +154,20 @@ impl Registry {
         self.0.index.bytes()
     }
 
-    pub(super) fn place(&self, name: &str) -> Option<usize> {
-        self.0.places.get(&fold(name)).copied()
+    /// The places of the versions of a name, the newest first; an empty range if it is not registered.
+    pub(super) fn places(&self, name: &str) -> Range<usize> {
+        self.0.places.get(&fold(name)).cloned().unwrap_or_default()
+    }
+
+    /// The places of each name's versions, in the order of names.
+    pub(super) fn groups(&self) -> impl Iterator<Item = Range<usize>> {
+        let current = &self.0.current;
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let name = current.get(start)?.folded_name();
+            let end = start + current[start..].iter().take_while(|agent| agent.folded_name() == name).count();
+            Some(std::mem::replace(&mut start, end)..end)
+        })
     }
 
     pub(super) fn faults(&self) -> impl Iterator<Item = &Fault> {
@@ -132,6 +190,21 @@ pub struct Availability {
     room: RefCell<FxHashMap<String, Room>>,
     /// Whose line the step that is decided now comes from, as its next.
     passing: RefCell<Option<String>>,
+    /// By topic name, agents whose circuit breaker is not closed.
+    broken: Arc<FxHashMap<String, Broken>>,
+    /// What is known of agents' work, by topic name.
+    tracks: Arc<FxHashMap<String, Track>>,
+    /// The partition whose tasks are decided on now.
+    here: Cell<Option<i32>>,
+}
+
+/// A circuit breaker that is not closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// In words.
+    pub why: Arc<str>,
+    /// It is half open, and the tasks of this partition probe it; none = open.
+    pub probed_by: Option<i32>,
 }
 
 /// What an agent of limited capacity can be given.
@@ -152,8 +225,14 @@ impl Availability {
     /// The same topics, with so much room by topic name.
     #[must_use]
     pub fn with_room(&self, room: FxHashMap<String, Room>) -> Self {
-        let (topics, gone) = (Arc::clone(&self.topics), Arc::clone(&self.gone));
-        Self { topics, gone, room: RefCell::new(room), passing: RefCell::default() }
+        let room = RefCell::new(room);
+        Self { room, passing: RefCell::default(), here: Cell::default(), ..self.clone() }
+    }
+
+    /// Whether the agent takes so many assignments and no more.
+    #[must_use]
+    pub fn is_limited(&self, topic_name: &str) -> bool {
+        self.room.borrow().contains_key(topic_name)
     }
 
     /// Whether one assignment more may be given to the agent.
@@ -180,6 +259,47 @@ impl Availability {
     #[must_use]
     pub fn is_gone(&self, topic_name: &str) -> bool {
         self.gone.contains(topic_name)
+    }
+
+    /// What is decided next is of this partition's tasks.
+    pub fn set_partition(&self, number: i32) {
+        self.here.set(Some(number));
+    }
+
+    /// The agent's breaker, if it is not closed.
+    #[must_use]
+    pub fn breaker(&self, topic_name: &str) -> Option<&Broken> {
+        self.broken.get(topic_name)
+    }
+
+    /// The same, if it keeps the agent from being chosen here.
+    #[must_use]
+    pub fn barred(&self, topic_name: &str) -> Option<&Broken> {
+        self.breaker(topic_name).filter(|broken| broken.probed_by.is_none() || broken.probed_by != self.here.get())
+    }
+
+    /// Agents whose breaker is not closed, by topic name.
+    pub fn breakers(&self) -> impl Iterator<Item = (&str, &Broken)> {
+        self.broken.iter().map(|(topic_name, broken)| (topic_name.as_str(), broken))
+    }
+
+    #[must_use]
+    pub fn track(&self, topic_name: &str) -> Option<&Track> {
+        self.tracks.get(topic_name)
+    }
+
+    /// Puts in place what is known of agents' work now. Nobody waits for it to change.
+    pub fn set_tracks(&mut self, tracks: FxHashMap<String, Track>) {
+        self.tracks = Arc::new(tracks);
+    }
+
+    /// Puts other breakers in place; says whether they are others.
+    pub fn set_broken(&mut self, broken: FxHashMap<String, Broken>) -> bool {
+        let differs = *self.broken != broken;
+        if differs {
+            self.broken = Arc::new(broken);
+        }
+        differs
     }
 
     /// Puts other topics in place; says whether they are others.

@@ -333,6 +333,14 @@ impl Index {
         }
     }
 
+    /// The capability that an agent fits by, if it is one.
+    pub(super) fn deciding_capability(&self, fit: &Fit) -> Option<&str> {
+        match fit.document.map(|number| &self.documents[number as usize].role)? {
+            Role::Capability(capability) | Role::Example(_, Some(capability)) => Some(capability),
+            Role::Example(_, None) | Role::Description | Role::Name => None,
+        }
+    }
+
     /// Memory it takes, in bytes, about.
     pub(super) fn bytes(&self) -> usize {
         let terms = self.terms.capacity() * (size_of::<(u64, Entry)>() + 1);

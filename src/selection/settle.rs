@@ -3,7 +3,7 @@ use super::choose::{best, without_llm};
 use super::names::same_name;
 use super::policy::Policy;
 use super::registry::{Availability, Registry};
-use crate::workflow::{Answer, Choice, Choosing, Said, Settled, SettledBy};
+use crate::workflow::{Answer, Beside, Choice, Choosing, Said, Settled, SettledBy};
 
 /// Makes a decision of what the LLM said, or of its silence. Checked against the set that was asked *and*
 /// who is eligible now: an answer can be older than the registry.
@@ -23,7 +23,14 @@ pub fn settle(
         Ok(said) => said,
         Err(code) => return asked.degraded(code, &format!("the LLM gave no valid answer ({code}); ")),
     };
-    let by_llm = |choice| scene.settled(choice, SettledBy::Llm, Some(said.confidence.clamp(0.0, 1.0)), reason_in(said));
+    let by_llm = |choice| {
+        // What would have been chosen without it, so that one sees what it is worth.
+        let local = without_llm(&scene, policy);
+        let beside = Some(Box::new(Beside { choice: local.choice, confidence: local.confidence }));
+        let confidence = Some(said.confidence.clamp(0.0, 1.0));
+        // It was not drawn, whatever a draw would have come to.
+        Settled { beside, propensity: None, ..scene.settled(choice, SettledBy::Llm, confidence, reason_in(said)) }
+    };
     match &said.choice {
         Choice::None => by_llm(Choosable::None),
         Choice::Done if offers_done => by_llm(Choosable::Done),
@@ -55,7 +62,7 @@ impl Asked<'_> {
             let why = format!("the LLM named `{shown}`, which was not in the set; ");
             return Err(Box::new(self.degraded("invalid_answer", &why)));
         }
-        let place = self.scene.registry.place(name).filter(|place| self.scene.standings[*place].is_eligible());
+        let place = self.scene.place(name).filter(|place| self.scene.standings[*place].is_eligible());
         let Some(place) = place else {
             let why = format!("the LLM named `{shown}`, which is not eligible any more; ");
             return Err(Box::new(self.degraded("not_eligible", &why)));
@@ -98,6 +105,6 @@ impl Asked<'_> {
             let reason = format!("{why}{}", self.scene.nobody());
             return self.scene.settled(Choosable::None, SettledBy::Local, None, reason);
         }
-        best(self.scene, &ranked, why)
+        best(self.scene, self.policy, &ranked, why)
     }
 }

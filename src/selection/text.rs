@@ -3,6 +3,9 @@
 use super::definition::{Definition, Example};
 use super::words::{Term, terms};
 
+/// Characters of an objective, and of a last output, that are scored at most.
+pub(super) const SCORED: usize = 2_000;
+
 /// What a text says about its agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {

@@ -6,13 +6,13 @@
 use crate::agent::definition;
 use crate::config::Config;
 use crate::contract::{
-    AgentDefinition, Codec, ContractNames, Definition, DefinitionRecord, RawRecord, RecordKind, Registry, TopicSpec,
-    assignment_topic,
+    AgentDefinition, Codec, ContractNames, Definition, DefinitionRecord, FORCED, RawRecord, RecordKind, Registry,
+    TopicSpec, assignment_topic,
 };
 use crate::kafka::Disposition;
 use crate::kafka::admin::{Admin, TopicSpec as TopicToBe};
 use crate::kafka::tail::{Next, Start, Tail, Tailed};
-use crate::selection::{Agent, Fault, Registry as Agents};
+use crate::selection::{Agent, Fault, Predecessors, Registry as Agents};
 use crate::telemetry::Health;
 use crate::worker::SharedRegistry;
 use anyhow::Context;
@@ -48,6 +48,8 @@ struct State {
     table: Table,
     admin: Admin,
     entries: BTreeMap<String, Result<Arc<Agent>, Fault>>,
+    /// What a further definition may not break.
+    before: Predecessors,
     /// Definitions that could not be decided while the registry was away.
     undecided: BTreeMap<String, Tailed>,
     /// Topic names whose assignment topic and subject are there.
@@ -73,6 +75,7 @@ impl Table {
             table: self,
             admin,
             entries: BTreeMap::new(),
+            before: Predecessors::default(),
             undecided: BTreeMap::new(),
             prepared: BTreeSet::new(),
         };
@@ -194,6 +197,7 @@ impl State {
         match definition {
             Definition::Unregistered => {
                 tracing::info!(key, "agent unregistered");
+                self.before.forget(&key);
                 self.entries.remove(&key);
             }
             Definition::Faulty { agent_name, fault } => {
@@ -203,10 +207,12 @@ impl State {
                 self.entries.insert(key, Err(fault));
             }
             Definition::Registered(wire) => {
-                match definition::compile(&key, &wire, &self.table.names, &self.table.registry).await {
+                let forced = record.headers.iter().any(|(name, _)| name == FORCED);
+                let compiled = definition::compile(&key, &wire, &self.table.names, &self.table.registry).await;
+                match compiled.map(|sound| sound.and_then(|agent| self.before.succeed(agent, forced))) {
                     Ok(Ok(agent)) => {
                         tracing::info!(key, agent = agent.name(), version = %wire.version, "agent registered");
-                        self.entries.insert(key, Ok(Arc::new(agent)));
+                        self.entries.insert(key, Ok(agent));
                     }
                     Ok(Err(faults)) => {
                         tracing::warn!(

@@ -1,6 +1,7 @@
 //! Choices made one by one outside of a worker, as a worker would make them: for whoever wants to know how good they are.
 
-use super::orchestrator::{card, policy};
+use super::prompts::card;
+use super::rules::policy;
 use crate::config::Config;
 use crate::llm::{Ask, Llm};
 use crate::selection::{Agent, Availability, Confirmed, Keep, Memory, Policy, Registry, choose, same_name, settle};
@@ -67,7 +68,8 @@ impl Judge {
 
     /// Chooses for a task of which nothing but its objective is known. `number` tells questions apart.
     pub async fn judge(&self, number: usize, objective: &str) -> Judged {
-        let task = Task::new(format!("eval-{number}"), objective);
+        // Nothing is to be learned here: of equals the first.
+        let task = Task { explore: false, ..Task::new(format!("eval-{number}"), objective) };
         let choosing = Choosing {
             task: &task,
             objective: &task.objective,
@@ -81,6 +83,7 @@ impl Judge {
             declined: &[],
             failed: &[],
             picked_by_contract: &[],
+            seed: 0,
         };
         let start = Instant::now();
         let (settled, usage) = match choose(&self.registry, &self.availability, &self.policy, &choosing) {

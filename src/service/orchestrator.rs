@@ -1,16 +1,15 @@
 //! The role `orchestrator`: one worker on a thread of its own, with the runner and the looker-up it needs.
 
-use super::rules::{millis, rules};
-use super::{Base, lookups};
-use crate::config::{AskLlm, Config};
+use super::rules::{millis, policy, rules};
+use super::{Base, lookups, prompts};
+use crate::config::Config;
 use crate::kafka::{KafkaLog, LogSettings};
-use crate::llm::{Card, PlanLimits};
 use crate::partition::Window;
 use crate::runner::{Asker, EffectRunner};
-use crate::selection::{Agent, LlmUse, Policy, same_name};
 use crate::telemetry::Metrics;
 use crate::worker::{
-    Parts, Settings, SharedPresence, SharedRegistry, Stop, StopSignal, SystemClock, TopicLimits, Worker,
+    Parts, Settings, SharedAgentHealth, SharedPresence, SharedRegistry, Stop, StopSignal, SystemClock, TopicLimits,
+    Worker,
 };
 use crate::workflow::Attempt;
 use std::sync::{Arc, OnceLock};
@@ -39,6 +38,7 @@ pub(super) async fn run(
     stop: Arc<StopSignal>,
     waker: Arc<Waker>,
     presence: Arc<SharedPresence>,
+    agent_health: Arc<SharedAgentHealth>,
 ) -> anyhow::Result<()> {
     let Base { config, registry, codec, names, agents, health, metrics, .. } = base;
     let wake = Arc::clone(&base.wake);
@@ -52,6 +52,7 @@ pub(super) async fn run(
         names: Arc::clone(names),
         registry: Arc::clone(agents),
         presence,
+        agent_health,
         metrics: Arc::clone(metrics),
         health: health.clone(),
         stop,
@@ -78,6 +79,7 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
         max_live: config.worker.max_live,
         dead_letter_ratio: config.worker.dead_letter_ratio,
         heartbeat_timeout: millis(config.worker.heartbeat_timeout),
+        probes: config.insights.breaker_probes,
         payload_bytes: workflow.payload_bytes,
         rules: rules(config, llm_available),
         policy: policy(config, llm_available),
@@ -86,21 +88,6 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
         worker: slot.to_owned(),
         partitions,
         limits,
-    }
-}
-
-/// How choices are made.
-pub(super) fn policy(config: &Config, llm_available: bool) -> Policy {
-    Policy {
-        llm: match config.routing.llm {
-            AskLlm::Always => LlmUse::Always,
-            AskLlm::Ambiguous => LlmUse::Ambiguous,
-            AskLlm::Never => LlmUse::Never,
-        },
-        llm_available,
-        margin: config.routing.margin,
-        threshold: config.routing.threshold,
-        shortlist: config.routing.shortlist,
     }
 }
 
@@ -121,44 +108,18 @@ fn asker(config: &Config, agents: &Arc<SharedRegistry>, metrics: &Arc<Metrics>) 
         return Ok(None);
     };
     let (named, allowed, metrics) = (Arc::clone(agents), Arc::clone(agents), Arc::clone(metrics));
-    let workflow = &config.workflow;
     Ok(Some(Asker {
         llm: Arc::new(llm),
         cards: Arc::new(move |set| {
             let registry = named.get();
-            set.iter().filter_map(|name| registry.agent(name)).map(|agent| card(agent)).collect()
+            set.iter().filter_map(|name| registry.agent(name)).map(|agent| prompts::card(agent)).collect()
         }),
-        allowed: Arc::new(move |task| {
-            let may = |agent: &Agent| task.agents.iter().any(|name| same_name(name, agent.name()));
-            let registry = allowed.get();
-            let agents = registry.current().iter().filter(|agent| task.agents.is_empty() || may(agent));
-            agents.map(|agent| card(agent)).collect()
-        }),
-        limits: PlanLimits {
-            max_steps: workflow.max_steps,
-            max_depth: workflow.max_depth,
-            max_fan_out: workflow.max_fan_out,
-        },
+        allowed: Arc::new(move |task| prompts::allowed(&allowed.get(), task)),
+        limits: prompts::limits(config),
         runtime: Handle::current(),
         turns: Arc::new(Semaphore::new(config.llm.max_in_flight)),
         observe: Arc::new(move |attempts| observe(&metrics, attempts)),
     }))
-}
-
-/// What the model is told of an agent.
-pub(super) fn card(agent: &Agent) -> Card {
-    let definition = agent.definition();
-    let words = |terms: &crate::selection::Terms| match &terms.contract {
-        Some(contract) => format!("{} {contract}", terms.format),
-        None => terms.format.clone(),
-    };
-    Card {
-        name: agent.name().to_owned(),
-        description: definition.description.clone(),
-        capabilities: definition.capabilities.clone(),
-        input: words(&definition.input),
-        output: words(&definition.output),
-    }
 }
 
 fn observe(metrics: &Metrics, attempts: &[Attempt]) {

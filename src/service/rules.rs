@@ -1,12 +1,38 @@
 //! The configuration's words on a task, as the core's rules.
 
-use crate::config::{Auto, CLASSES, Class, Config, Fallback, RetryAgent};
+use crate::config::{self, AskLlm, Auto, CLASSES, Class, Config, Fallback, RetryAgent, Routing};
+use crate::selection::{LlmUse, Policy, Weights, fold};
 use crate::workflow::{ErrorClass, PlanFallback, Prefer, RetryRule, RetryRules, Rules};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// How agents are chosen.
+pub(super) fn policy(config: &Config, llm_available: bool) -> Policy {
+    let Routing { llm, margin, threshold, shortlist, llm_by_type, epsilon, exploration, weights } = &config.routing;
+    let config::Weights { success, latency, quality, specialization, capacity, cost } = *weights;
+    Policy {
+        llm: llm_use(*llm),
+        llm_by_type: llm_by_type.iter().map(|(kind, ask)| (fold(kind), llm_use(*ask))).collect(),
+        llm_available,
+        margin: *margin,
+        threshold: *threshold,
+        shortlist: *shortlist,
+        weights: Weights { success, latency, quality, specialization, capacity, cost },
+        epsilon: *epsilon,
+        exploration: *exploration,
+    }
+}
+
+fn llm_use(ask: AskLlm) -> LlmUse {
+    match ask {
+        AskLlm::Always => LlmUse::Always,
+        AskLlm::Ambiguous => LlmUse::Ambiguous,
+        AskLlm::Never => LlmUse::Never,
+    }
 }
 
 /// `can_plan`: whether there is an LLM to write plans.

@@ -7,10 +7,11 @@ use super::work::{Made, Unready, Work};
 use super::writer::{Form, Writer};
 use crate::contract::{Reason, Refusal, Registry, SchemaCache};
 use crate::kafka::admin::Admin;
+use crate::kafka::lives::Lives;
 use crate::kafka::relay::{Outcome, Outgoing, Relay, RelayFault, RelaySettings};
 use crate::kafka::tail::Tailed;
 use crate::telemetry::{Health, Metrics, SourceCounters};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -23,9 +24,6 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Between two looks for topics that are not there.
 const LOOK: Duration = Duration::from_secs(1);
-/// Another process that takes this one's place so often will do so for ever.
-const FENCED_LIMIT: usize = 3;
-const FENCED_WINDOW: Duration = Duration::from_secs(60);
 
 /// Whether to stop, and then whether others are to take over at once.
 pub type Stop = Box<dyn Fn() -> Option<bool> + Send>;
@@ -69,7 +67,7 @@ impl<W: Work> Feed<W> {
     /// # Errors
     /// Why it cannot go on at all.
     pub fn run(mut self) -> Result<(), FeedEnded> {
-        let (mut wait, mut fenced) = (FIRST_WAIT, VecDeque::new());
+        let mut lives = Lives::default();
         let counters = self.metrics.source(self.writer.name());
         self.health.waiting(&self.part(), "it has not started yet");
         while self.find_topics() {
@@ -78,21 +76,10 @@ impl<W: Work> Feed<W> {
                 Ok(()) => break,
                 Err(fault) => fault,
             };
-            if began.elapsed() > LONGEST_WAIT * 2 {
-                wait = FIRST_WAIT;
-            }
+            let again = lives.after(began.elapsed(), &fault);
+            let wait = again.map_err(|detail| FeedEnded { name: self.writer.name().to_owned(), detail })?;
             self.waiting(&format!("{fault}; again in {wait:?}"));
-            if let RelayFault::Fenced(detail) = fault {
-                let now = Instant::now();
-                fenced.retain(|at| now.duration_since(*at) < FENCED_WINDOW);
-                fenced.push_back(now);
-                if fenced.len() > FENCED_LIMIT {
-                    let detail = format!("another process has this slot; give each a kafka.slot of its own ({detail})");
-                    return Err(FeedEnded { name: self.writer.name().to_owned(), detail });
-                }
-            }
             self.sleep(wait);
-            wait = (wait * 2).min(LONGEST_WAIT);
         }
         self.health.forget(&self.part());
         Ok(())

@@ -27,6 +27,11 @@ struct Delivery {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfAgent {
+    agent: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: String,
 }
@@ -106,6 +111,13 @@ pub struct Metrics {
     pub agents_eligible: Gauge,
     /// Agents whose definition has a fault.
     pub agents_faulty: Gauge,
+    agent_outcomes: Family<Delivery, Counter>,
+    agent_breakers: Family<OfAgent, Gauge>,
+    agent_scores: Family<OfAgent, Gauge<f64, AtomicU64>>,
+    /// Reports that counted without numbers that cannot be.
+    pub reports_corrected: Counter,
+    /// Signs of life of agents that are not registered.
+    pub heartbeats_unknown: Counter,
 }
 
 /// What became of the records of one topic.
@@ -183,6 +195,11 @@ impl Metrics {
             agents_registered: Gauge::default(),
             agents_eligible: Gauge::default(),
             agents_faulty: Gauge::default(),
+            agent_outcomes: Family::default(),
+            agent_breakers: Family::default(),
+            agent_scores: Family::default(),
+            reports_corrected: Counter::default(),
+            heartbeats_unknown: Counter::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -227,6 +244,14 @@ impl Metrics {
         registry.register("agents_registered", "Agents in the table", m.agents_registered.clone());
         registry.register("agents_eligible", "Agents that may be chosen", m.agents_eligible.clone());
         registry.register("agents_faulty", "Agents whose definition has a fault", m.agents_faulty.clone());
+        registry.register("agent_outcomes", "Outcomes of assignments taken, by class", m.agent_outcomes.clone());
+        let breaker = "An agent's circuit breaker: 0 closed, 1 half open, 2 open";
+        registry.register("agent_breaker", breaker, m.agent_breakers.clone());
+        registry.register("agent_health_score", "How well an agent does, 0 to 1", m.agent_scores.clone());
+        let corrected = "Reports that counted without their numbers, which cannot be";
+        registry.register("reports_corrected", corrected, m.reports_corrected.clone());
+        let unknown = "Signs of life of agents that are not registered";
+        registry.register("heartbeats_unknown", unknown, m.heartbeats_unknown.clone());
         Self { registry, ..metrics }
     }
 
@@ -260,6 +285,27 @@ impl Metrics {
     #[must_use]
     pub fn deliveries(&self, outcome: &'static str) -> Counter {
         self.deliveries.get_or_create_owned(&Delivery { outcome })
+    }
+
+    /// Outcomes of assignments that were taken into the statistics.
+    #[must_use]
+    pub fn agent_outcomes(&self, outcome: &'static str) -> Counter {
+        self.agent_outcomes.get_or_create_owned(&Delivery { outcome })
+    }
+
+    /// How an agent is: the phase of its breaker and its score; none = nothing is known of it any more.
+    pub fn agent(&self, topic_name: &str, health: Option<(i64, f64)>) {
+        let labels = OfAgent { agent: topic_name.to_owned() };
+        match health {
+            Some((breaker, score)) => {
+                self.agent_breakers.get_or_create(&labels).set(breaker);
+                self.agent_scores.get_or_create(&labels).set(score);
+            }
+            None => {
+                self.agent_breakers.remove(&labels);
+                self.agent_scores.remove(&labels);
+            }
+        }
     }
 
     /// Dead letters with this reason.
@@ -331,6 +377,10 @@ mod tests {
         metrics.llm("http://a", "m").input_tokens.inc_by(7);
         metrics.llm_calls("http://a", "m", "valid").inc();
         metrics.live_workflows.set(3);
+        metrics.agent_outcomes("TIMEOUT").inc();
+        metrics.agent("scorer", Some((2, 0.25)));
+        metrics.agent("gone", Some((0, 1.0)));
+        metrics.agent("gone", None);
         metrics.transaction_seconds.observe(0.004);
         let text = metrics.render();
         for line in [
@@ -340,10 +390,14 @@ mod tests {
             r#"baton_decisions_total{by="LLM",degraded="low_confidence"} 1"#,
             r#"baton_llm_tokens_total{provider="http://a",model="m",direction="input"} 7"#,
             r#"baton_live_workflows 3"#,
+            r#"baton_agent_outcomes_total{outcome="TIMEOUT"} 1"#,
+            r#"baton_agent_breaker{agent="scorer"} 2"#,
+            r#"baton_agent_health_score{agent="scorer"} 0.25"#,
             "baton_transaction_seconds_count 1",
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }
+        assert!(!text.contains("gone"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }
 }

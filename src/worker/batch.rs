@@ -168,7 +168,7 @@ mod tests {
             (false, vec!["nothing", "a refusal", "a command"], vec!["a dead letter", "a command"]),
         ] {
             let mut batch = Batch::default();
-            let input = Input::Admitted { question: 1, agent_name: None };
+            let input = Input::Admitted { question: 1, topic_name: None };
             batch.push_returned(Returned { partition: 0, task_id: "t".into(), input }, Timestamp(0));
             commanded("t", &mut batch);
             commanded("another", &mut batch);

@@ -5,6 +5,7 @@ use super::intake::STATUS;
 use super::mutant::{self, Mutant};
 use super::settings::{ABORTS_BEFORE_GIVING_UP, ABORTS_BEFORE_SPLIT, BACK_OFF, RECORD_OVERHEAD};
 use super::{Log, Offsets, Outcome, Outgoing, Runner, Stop, Worker};
+use crate::contract::home_partition;
 use crate::partition::{Ending, INPUTS, Output, Partition, Staged, View, What};
 use crate::telemetry::spans;
 use crate::workflow::{SettledBy, Timestamp};
@@ -189,9 +190,12 @@ impl<L: Log, R: Runner> Worker<L, R> {
         };
         for planned in &staged.outputs {
             let (log, turn) = (&mut self.log, self.turn);
-            let spread = |topic: &str| {
+            let spread = |topic: &str, key: Option<&str>| {
                 let count = log.partitions_of(topic).unwrap_or(1).max(1);
-                i32::try_from(turn % count.unsigned_abs()).unwrap_or(0)
+                match key {
+                    Some(key) => home_partition(key, count),
+                    None => i32::try_from(turn % count.unsigned_abs()).unwrap_or(0),
+                }
             };
             let origin = base + planned.origin;
             let record = self.encoder.output(&planned.item, number, origin, overhead, spread);
@@ -200,7 +204,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
                 Output::Decision { task, .. } => (&task.task_id, self.settings.limits.others),
                 Output::Facts(out) => (&out.task.task_id, self.settings.limits.others),
                 // What tells that a task ended cannot itself end it; it holds no more than the last output.
-                Output::Completion(_) | Output::Cancellation(_) => {
+                Output::Completion(_) | Output::Cancellation(_) | Output::Outcome(_) => {
                     records.push(record);
                     continue;
                 }
@@ -288,7 +292,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
                             self.metrics.completions("REJECTED", reason.as_str()).inc();
                         }
                     },
-                    Output::Assignment(_) | Output::Facts(_) | Output::Cancellation(_) => {}
+                    Output::Assignment(_) | Output::Facts(_) | Output::Cancellation(_) | Output::Outcome(_) => {}
                 }
             }
         }

@@ -3,13 +3,18 @@
 use super::snapshot::signed;
 use super::{Outgoing, Record, Settings};
 use crate::contract::{
-    self as wire, Assignment, Attempt, Cancellation, Candidate, Codec, CompletedStep, Completion, ContextItem,
-    FactType, RoutingDecision, TaskEvents, WireRecord, assignment_topic, home_partition, rfc3339,
+    self as wire, AgentOutcome, Assignment, Attempt, Cancellation, Candidate, Codec, CompletedStep, Completion,
+    ContextItem, FactType, OutcomeClass, RoutingDecision, TaskEvents, WireRecord, assignment_topic, home_partition,
+    rfc3339,
 };
 use crate::partition::{
-    AssignmentOut, CancellationOut, CompletionOut, Dead, Ending, FactsOut, Note, Output, Part, PartKey, TaskRef,
+    AssignmentOut, CancellationOut, CompletionOut, Dead, Ending, FactsOut, Note, OutcomeOut, Output, Part, PartKey,
+    TaskRef,
 };
-use crate::workflow::{AssignmentId, Choice, Command, Decision, Event, Fact, NextAgent, TimerKind, Timestamp};
+use crate::selection::{Version, topic_name};
+use crate::workflow::{
+    AssignmentId, Choice, Command, Decision, Ended, Event, Fact, How, NextAgent, TimerKind, Timestamp,
+};
 use serde_json::json;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -30,6 +35,7 @@ pub(super) struct Encoder {
     events: Arc<str>,
     completions: Arc<str>,
     cancellations: Arc<str>,
+    outcomes: Arc<str>,
     pub(super) state: Arc<str>,
     pub(super) inputs: [Arc<str>; crate::partition::INPUTS],
     source: String,
@@ -59,6 +65,7 @@ impl Encoder {
             events: topic("task-events"),
             completions: topic("completions"),
             cancellations: topic("cancellations"),
+            outcomes: topic("agent-outcomes"),
             state: topic("task-state"),
             inputs,
             source: format!("baton/{}/orchestrator", settings.prefix),
@@ -71,15 +78,15 @@ impl Encoder {
         home_partition(task_id, self.partitions)
     }
 
-    /// A record of a task. `overhead_micros` is what Baton itself took for a decision; `spread` picks the partition of an
-    /// assignment.
+    /// A record of a task. `overhead_micros` is what Baton itself took for a decision; `spread` picks the partition of a
+    /// record that is not its task's: by its key if it has one, else any.
     pub(super) fn output(
         &self,
         output: &Output,
         partition: i32,
         origin: usize,
         overhead_micros: i64,
-        spread: impl FnOnce(&str) -> i32,
+        spread: impl FnOnce(&str, Option<&str>) -> i32,
     ) -> Outgoing {
         let envelope = |topic: &Arc<str>, task, ce_id, at| Envelope {
             topic: Arc::clone(topic),
@@ -93,7 +100,7 @@ impl Encoder {
             Output::Assignment(assignment) => {
                 let topic: Arc<str> = assignment_topic(&self.prefix, &assignment.assigned.chosen.topic_name).into();
                 let (record, id) = assignment_of(assignment);
-                let partition = spread(&topic);
+                let partition = spread(&topic, None);
                 let envelope = envelope(&topic, &assignment.task, id, assignment.at);
                 self.record(Envelope { partition, ..envelope }, &record)
             }
@@ -114,8 +121,17 @@ impl Encoder {
             }
             Output::Cancellation(cancellation) => {
                 let record = cancellation_of(cancellation);
-                let (id, at) = (format!("{}~withdrawn", record.assignment_id), cancellation.withdrawn.at);
+                let (id, at) = (format!("{}~withdrawn", record.assignment_id), cancellation.ended.at);
                 self.record(envelope(&self.cancellations, &cancellation.task, id, at), &record)
+            }
+            Output::Outcome(outcome) => {
+                let record = outcome_of(outcome);
+                let topic_name = topic_of(&outcome.ended);
+                let partition = spread(&self.outcomes, Some(&topic_name));
+                let id = format!("{}~outcome", record.assignment_id);
+                let envelope = envelope(&self.outcomes, &outcome.task, id, outcome.ended.at);
+                let key = Some(topic_name.into_bytes());
+                Outgoing { key, ..self.record(Envelope { partition, ..envelope }, &record) }
             }
         }
     }
@@ -306,16 +322,52 @@ fn assignment_of(out: &AssignmentOut) -> (Assignment, String) {
 }
 
 fn cancellation_of(out: &CancellationOut) -> Cancellation {
-    let CancellationOut { task, withdrawn } = out;
-    let (task_id, step_id) = (&*task.task_id, &*withdrawn.step_id);
-    let id = AssignmentId { task_id, accepted: task.accepted, step_id, attempt: withdrawn.attempt };
+    let CancellationOut { task, ended } = out;
+    let (task_id, step_id) = (&*task.task_id, &*ended.step_id);
+    let id = AssignmentId { task_id, accepted: task.accepted, step_id, attempt: ended.attempt };
     Cancellation {
         task_id: task_id.to_owned(),
         assignment_id: id.to_string(),
         step_id: step_id.to_owned(),
-        agent_name: withdrawn.agent_name.to_string(),
-        reason: withdrawn.reason.clone(),
-        at: withdrawn.at.0,
+        agent_name: ended.agent_name.to_string(),
+        reason: ended.withdrawn().unwrap_or_default().to_owned(),
+        at: ended.at.0,
+    }
+}
+
+/// The key of the agent's definition, as it was when it got the assignment.
+fn topic_of(ended: &Ended) -> String {
+    let major = Version::parse(&ended.agent_version).map_or(1, |version| version.major);
+    topic_name(&ended.agent_name, major)
+}
+
+fn outcome_of(out: &OutcomeOut) -> AgentOutcome {
+    let OutcomeOut { task, capability, task_type, ended } = out;
+    let (task_id, step_id) = (&*task.task_id, &*ended.step_id);
+    let id = AssignmentId { task_id, accepted: task.accepted, step_id, attempt: ended.attempt };
+    let outcome = match &ended.how {
+        How::Succeeded => OutcomeClass::Succeeded,
+        How::Failed(class) => (*class).into(),
+        How::OutputRejected => OutcomeClass::InvalidOutput,
+        How::Declined => OutcomeClass::Declined,
+        How::NeedsInput => OutcomeClass::InputRequired,
+        How::NotAccepted => OutcomeClass::NotAccepted,
+        How::Overdue(_) => OutcomeClass::Timeout,
+        How::Withdrawn(_) => OutcomeClass::Withdrawn,
+    };
+    AgentOutcome {
+        agent_name: ended.agent_name.to_string(),
+        version: ended.agent_version.to_string(),
+        capability: capability.clone(),
+        task_type: task_type.clone(),
+        assignment_id: id.to_string(),
+        outcome,
+        reason: ended.withdrawn().unwrap_or_default().to_owned(),
+        latency_ms: ended.at.since(ended.assigned_at).max(0),
+        usage: ended.usage.into(),
+        output_bytes: i64::try_from(ended.output_bytes).unwrap_or(i64::MAX),
+        quality: None,
+        at: ended.at.0,
     }
 }
 
@@ -336,11 +388,22 @@ fn decision_of(task: &TaskRef, decision: &Decision, at: Timestamp, overhead_micr
         degraded_reason: settled.degraded.clone(),
         strategy: STRATEGY.to_owned(),
         variant: None,
-        propensity: None,
+        propensity: settled.propensity,
+        local_choice: settled.beside.as_ref().map(|beside| chosen_in(&beside.choice)),
+        local_confidence: settled.beside.as_ref().and_then(|beside| beside.confidence),
         prompt_version: decision.prompt_version.clone(),
         attempts: decision.attempts.iter().map(Attempt::from).collect(),
         overhead_micros,
         decided_at: at.0,
+    }
+}
+
+/// The agent's name, or what was chosen instead of one.
+fn chosen_in(choice: &Choice) -> String {
+    match choice {
+        Choice::Agent(name) => name.clone(),
+        Choice::None => "NONE".to_owned(),
+        Choice::Done => "DONE".to_owned(),
     }
 }
 
@@ -368,7 +431,8 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
         },
         Fact::PlanAccepted(acceptance) => {
             let steps: Vec<_> = acceptance.plan.iter().map(wire::PlannedStep::from).collect();
-            let detail = json!({"steps": steps, "attempts": attempts_of(&acceptance.attempts)});
+            let detail = json!({"steps": steps, "attempts": attempts_of(&acceptance.attempts),
+                "promptVersion": acceptance.prompt_version});
             wire::Fact {
                 decision_id: acceptance.question.map(|question| decision_id(task, question)),
                 reason: Some(if acceptance.written { "written" } else { "given" }.to_owned()),
@@ -377,7 +441,8 @@ fn fact_of(task: &TaskRef, event: &Event) -> wire::Fact {
             }
         }
         Fact::PlanRejected(rejection) => {
-            let detail = json!({"faults": *rejection.faults, "attempts": attempts_of(&rejection.attempts)});
+            let detail = json!({"faults": *rejection.faults, "attempts": attempts_of(&rejection.attempts),
+                "promptVersion": rejection.prompt_version});
             wire::Fact {
                 decision_id: (rejection.question > 0).then(|| decision_id(task, rejection.question)),
                 reason: rejection.faults.first().cloned(),

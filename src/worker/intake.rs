@@ -13,6 +13,7 @@ use crate::contract::{
 use crate::partition::{Arrival, Note, Refusal, Source, What};
 use crate::selection::{Breach, Schemas};
 use crate::workflow::{Input, Payload, Position, Reason, Submission, Task, Timestamp};
+use prometheus_client::metrics::counter::Counter;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -43,6 +44,8 @@ pub(super) struct Intake {
     /// Records that wait, by input and partition.
     held: BTreeMap<(usize, i32), Held>,
     schemas: Arc<Schemas>,
+    /// Reports with numbers that cannot be.
+    reports_corrected: Counter,
 }
 
 #[derive(Default)]
@@ -65,8 +68,10 @@ impl Intake {
         payload_bytes: usize,
         record_bytes: usize,
         schemas: Arc<Schemas>,
+        reports_corrected: Counter,
     ) -> Self {
-        Self { names, lookups, limits: IngressLimits { payload_bytes }, record_bytes, held: BTreeMap::new(), schemas }
+        let limits = IngressLimits { payload_bytes };
+        Self { names, lookups, limits, record_bytes, held: BTreeMap::new(), schemas, reports_corrected }
     }
 
     /// Has a schema looked up.
@@ -182,10 +187,19 @@ impl Intake {
                         in_short = report.map(|report| encoder.codec.encode(&report));
                     }
                     let what = match ingress.draft.check(&self.limits) {
-                        Ok(checked) => What::Input(Input::Reported {
-                            report: Arc::new(checked.report),
-                            too_large: checked.too_large.or_else(|| outgrown(record).map(|(_, detail)| detail)),
-                        }),
+                        Ok(checked) => {
+                            // At home only, so that each report is told of once.
+                            if !checked.nonsense.is_empty() && encoder.home(&ingress.task_id) == record.partition {
+                                self.reports_corrected.inc();
+                                let numbers = checked.nonsense.join("; ");
+                                let (task, agent) = (&ingress.task_id, &checked.report.agent_name);
+                                tracing::warn!(%task, agent, numbers, "a report counts without its numbers");
+                            }
+                            What::Input(Input::Reported {
+                                report: Arc::new(checked.report),
+                                too_large: checked.too_large.or_else(|| outgrown(record).map(|(_, detail)| detail)),
+                            })
+                        }
                         Err(refusal) => refused(refusal.reason, refusal.detail),
                     };
                     (ingress.task_id, what)

@@ -5,6 +5,7 @@
 //! durable. What it holds is a cache of Kafka: killed at any moment, its successor reads the same state
 //! and owes the same work. It fails only as a [`Stop`], which says what to do.
 
+mod agent_health;
 mod batch;
 mod capacity;
 mod carry;
@@ -20,6 +21,7 @@ mod settings;
 mod snapshot;
 
 pub use crate::partition::INPUTS;
+pub use agent_health::{HealthTable, SharedAgentHealth};
 pub use directory::SharedRegistry;
 pub use intake::{COMMANDS, Lookups, Need, STATUS, TASKS};
 pub use ports::{

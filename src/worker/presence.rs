@@ -1,23 +1,26 @@
 //! Which agents show signs of life. Silence is judged on the broker's time, since agents' clocks are their own.
 
-use crate::selection::fold;
 use crate::workflow::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The last sign of life of one instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sign {
     /// The broker's time.
     pub at: Timestamp,
     /// Assignments it takes at once; 0 = not said, or that it takes no more, of one that said another number before.
     pub capacity: u32,
+    /// Assignments it works on.
+    pub in_flight: u32,
+    /// As it says.
+    pub version: Arc<str>,
 }
 
 /// The same, read beside what the instance said before.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Heard {
-    at: Timestamp,
+    sign: Sign,
     /// None if it never said.
     capacity: Option<u32>,
 }
@@ -29,11 +32,13 @@ pub struct SharedPresence(RwLock<Arc<Presence>>);
 /// The same at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Presence {
-    /// By the agent's folded name, then by instance.
+    /// By the agent's topic name, then by instance.
     agents: BTreeMap<String, BTreeMap<String, Heard>>,
     /// How far this machine's clock is ahead of the broker's, in milliseconds, as far as the records tell: the least time
     /// that one took to come here.
     ahead: Option<i64>,
+    /// Whether all that was there at the start is read: before, nobody's silence says anything.
+    is_read: bool,
 }
 
 /// Instances of one agent; more are a mistake of whoever names them anew each time, and the oldest are forgotten.
@@ -45,20 +50,26 @@ impl SharedPresence {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// All that was there at the start is read.
+    pub fn caught_up(&self) {
+        Arc::make_mut(&mut self.0.write().unwrap_or_else(PoisonError::into_inner)).is_read = true;
+    }
+
     /// Takes a sign of life. `received` is this machine's time, of one that was written just now.
-    pub fn take(&self, agent_name: &str, instance: &str, sign: Sign, received: Option<Timestamp>) {
+    pub fn take(&self, topic_name: &str, instance: &str, sign: Sign, received: Option<Timestamp>) {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let presence = Arc::make_mut(&mut current);
-        let instances = presence.agents.entry(fold(agent_name)).or_default();
+        let at = sign.at;
+        let instances = presence.agents.entry(topic_name.to_owned()).or_default();
         let said = sign.capacity > 0 || instances.get(instance).is_some_and(|before| before.capacity.is_some());
-        let heard = Heard { at: sign.at, capacity: said.then_some(sign.capacity) };
+        let heard = Heard { capacity: said.then_some(sign.capacity), sign };
         instances.insert(instance.to_owned(), heard);
         if instances.len() > MAX_INSTANCES
-            && let Some(oldest) = instances.iter().min_by_key(|(_, heard)| heard.at).map(|(name, _)| name.clone())
+            && let Some(oldest) = instances.iter().min_by_key(|(_, heard)| heard.sign.at).map(|(name, _)| name.clone())
         {
             instances.remove(&oldest);
         }
-        if let Some(took) = received.map(|received| received.since(sign.at)) {
+        if let Some(took) = received.map(|received| received.since(at)) {
             presence.ahead = Some(presence.ahead.map_or(took, |least| least.min(took)));
         }
     }
@@ -68,16 +79,16 @@ impl Presence {
     /// Whether the agent has shown signs of life and does so no more. One that never did counts as alive: it is judged by
     /// its reports and deadlines.
     #[must_use]
-    pub fn is_gone(&self, folded_name: &str, now: Timestamp, patience: i64) -> bool {
-        let Some(instances) = self.agents.get(folded_name) else { return false };
+    pub fn is_gone(&self, topic_name: &str, now: Timestamp, patience: i64) -> bool {
+        let Some(instances) = self.agents.get(topic_name) else { return false };
         !instances.values().any(|heard| self.is_fresh(heard, now, patience))
     }
 
     /// What the living instances take at once together, as far as they say it: 0 if all of them take no more. None if
     /// nobody lives, or nobody says a number and one never did.
     #[must_use]
-    pub fn capacity(&self, folded_name: &str, now: Timestamp, patience: i64) -> Option<u32> {
-        let living = self.agents.get(folded_name)?.values().filter(|heard| self.is_fresh(heard, now, patience));
+    pub fn capacity(&self, topic_name: &str, now: Timestamp, patience: i64) -> Option<u32> {
+        let living = self.agents.get(topic_name)?.values().filter(|heard| self.is_fresh(heard, now, patience));
         let (mut sum, mut said, mut silent) = (0_u32, false, false);
         for heard in living {
             sum = sum.saturating_add(heard.capacity.unwrap_or(0));
@@ -87,8 +98,31 @@ impl Presence {
         (sum > 0 || (said && !silent)).then_some(sum)
     }
 
+    /// Whether all that was there at the start is read.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.is_read
+    }
+
+    /// Whether the agent has shown signs of life at all, as far as they are kept.
+    #[must_use]
+    pub fn knows(&self, folded_name: &str) -> bool {
+        self.agents.contains_key(folded_name)
+    }
+
+    /// The last sign of life of each of the agent's instances.
+    pub fn instances(&self, folded_name: &str) -> impl Iterator<Item = (&str, &Sign)> {
+        self.agents.get(folded_name).into_iter().flatten().map(|(name, heard)| (name.as_str(), &heard.sign))
+    }
+
+    /// The broker's time, as far as it is known.
+    #[must_use]
+    pub fn brokers_time(&self, now: Timestamp) -> Timestamp {
+        now.plus(-self.ahead.unwrap_or(0))
+    }
+
     fn is_fresh(&self, heard: &Heard, now: Timestamp, patience: i64) -> bool {
-        now.since(heard.at) - self.ahead.unwrap_or(0) <= patience
+        self.brokers_time(now).since(heard.sign.at) <= patience
     }
 }
 
@@ -97,14 +131,14 @@ mod tests {
     use super::*;
 
     fn sign(at: i64, capacity: u32) -> Sign {
-        Sign { at: Timestamp(at), capacity }
+        Sign { at: Timestamp(at), capacity, ..Sign::default() }
     }
 
     #[test]
     fn an_agent_is_gone_when_all_of_its_instances_are_silent_and_never_if_none_ever_spoke() {
         let shared = SharedPresence::default();
-        shared.take("Scorer", "one", sign(1_000, 2), None);
-        shared.take(" scorer", "two", sign(5_000, 3), None);
+        shared.take("scorer", "one", sign(1_000, 2), None);
+        shared.take("scorer", "two", sign(5_000, 3), None);
         let presence = shared.get();
         assert_eq!(presence.capacity("scorer", Timestamp(5_500), 5_000), Some(5));
         assert_eq!(presence.capacity("scorer", Timestamp(9_000), 5_000), Some(3), "one is silent");

@@ -16,7 +16,8 @@ use super::settings::{
     PARKED_FOR, SMALL, Settings,
 };
 use super::{
-    Clock, DeadLetterRatio, Log, Rebalance, Record, Returned, Runner, SharedPresence, Stop, TakeOver, Turn, Witness,
+    Clock, DeadLetterRatio, Log, Rebalance, Record, Returned, Runner, SharedAgentHealth, SharedPresence, Stop,
+    TakeOver, Turn, Witness,
 };
 use crate::contract::{Codec, ContractNames};
 use crate::partition::{Arrival, INPUTS, Partition, Restorer, What};
@@ -68,6 +69,7 @@ pub struct Parts {
     pub names: Arc<ContractNames>,
     pub registry: Arc<SharedRegistry>,
     pub presence: Arc<SharedPresence>,
+    pub agent_health: Arc<SharedAgentHealth>,
     pub metrics: Arc<Metrics>,
     pub health: Health,
     pub stop: Arc<StopSignal>,
@@ -128,7 +130,7 @@ impl<L, R> std::fmt::Debug for Worker<L, R> {
 impl<L: Log, R: Runner> Worker<L, R> {
     #[must_use]
     pub fn new(log: L, runner: R, lookups: Box<dyn Lookups>, clock: Box<dyn Clock>, parts: Parts) -> Self {
-        let Parts { settings, codec, names, registry, presence, metrics, health, stop } = parts;
+        let Parts { settings, codec, names, registry, presence, agent_health, metrics, health, stop } = parts;
         let inputs: [Arc<str>; INPUTS] = INPUT_TOPICS.map(|name| format!("{}.{name}", settings.prefix).into());
         let (now, schemas) = (clock.elapsed(), Arc::<Schemas>::default());
         Self {
@@ -137,12 +139,25 @@ impl<L: Log, R: Runner> Worker<L, R> {
             clock,
             witness: None,
             encoder: Encoder::new(codec, &settings, inputs),
-            directory: Directory::new(registry, presence, settings.heartbeat_timeout),
+            directory: Directory::new(
+                registry,
+                presence,
+                agent_health,
+                settings.partitions,
+                settings.heartbeat_timeout,
+            ),
             partitions: BTreeMap::new(),
             restored: BTreeMap::new(),
             parked: BTreeMap::new(),
             unclaimed: None,
-            intake: Intake::new(names, lookups, settings.payload_bytes, settings.limits.inputs, Arc::clone(&schemas)),
+            intake: Intake::new(
+                names,
+                lookups,
+                settings.payload_bytes,
+                settings.limits.inputs,
+                Arc::clone(&schemas),
+                metrics.reports_corrected.clone(),
+            ),
             schemas,
             backlog: Vec::new(),
             counters: INPUT_TOPICS.map(|name| metrics.inputs(name)),
@@ -456,7 +471,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
                 let input = |(task_id, question)| Returned {
                     partition: *number,
                     task_id,
-                    input: Input::Admitted { question, agent_name: None },
+                    input: Input::Admitted { question, topic_name: None },
                 };
                 admitted.extend(waiting.into_iter().map(input));
             }

@@ -16,6 +16,8 @@ pub struct Settings {
     pub dead_letter_ratio: f64,
     /// After so many milliseconds of silence an agent that sends heartbeats gets no new work.
     pub heartbeat_timeout: i64,
+    /// Assignments that an agent whose breaker is half open has at once.
+    pub probes: u32,
     pub rules: Rules,
     pub policy: Policy,
     pub window: Window,

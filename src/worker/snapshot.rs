@@ -5,6 +5,7 @@ use super::Stop;
 use super::mutant::{self, Mutant};
 use crate::contract::{self as wire, Codec, Snapshot, StepPayload, TaskSubmitted, Undecided};
 use crate::partition::{Part, Receipt};
+use crate::selection::{Version, topic_name};
 use crate::workflow::{
     ChoiceState, Command, HeldCommand, NextAgent, OpenChoice, Outcome, Payload, Phase, Plan, Planning, Position, Step,
     StepStatus, Timestamp, Trouble, Usage, Used, Workflow,
@@ -337,9 +338,13 @@ fn step(step: wire::Step) -> Option<Step> {
         wire::StepStatus::Skipped => StepStatus::Skipped,
         wire::StepStatus::Unknown => return None,
     };
+    // Not written: it follows from name and version. None was chosen yet where there is no name.
+    let major = Version::parse(&step.agent_version).map_or(1, |version| version.major);
+    let topic_name = if step.agent_name.is_empty() { String::new() } else { topic_name(&step.agent_name, major) };
     Some(Step {
         id: step.step_id.into(),
         status,
+        topic_name: topic_name.into(),
         agent_name: step.agent_name.into(),
         agent_version: step.agent_version.into(),
         attempt: unsigned(step.attempt),

@@ -8,7 +8,7 @@ mod reports;
 mod routing;
 mod timers;
 
-pub use routing::waiting;
+pub use routing::{is_news, waiting};
 
 use super::{
     Acceptance, Event, Fact, Input, Mode, Outcome, Phase, Rules, Submission, Task, TaskEnd, Timestamp, Workflow, World,
@@ -74,8 +74,8 @@ pub fn decided(
         (_, Phase::Absent) => return Err(Rejection::Stale("the task is not known")),
         (_, Phase::Ended { .. }) => return Err(Rejection::Stale("the task has ended")),
         (Input::Answered { question, answer }, Phase::Live) => routing::answered(&mut facts, *question, answer, world)?,
-        (Input::Admitted { question, agent_name }, Phase::Live) => {
-            routing::admitted(&mut facts, *question, agent_name.is_some(), world)?;
+        (Input::Admitted { question, topic_name }, Phase::Live) => {
+            routing::admitted(&mut facts, *question, topic_name.is_some(), world)?;
         }
         (Input::Planned { question, answer }, Phase::Live) => {
             planning::planned(&mut facts, *question, answer, world)?;
@@ -183,6 +183,15 @@ fn overspent(workflow: &Workflow, rules: &Rules) -> Option<(&'static str, String
         return Some(("budget_cost", format!("{cost} millionths are spent; {most} are allowed")));
     }
     None
+}
+
+/// Differs between tasks and steps, and by what the numbers count, and is the same however often it is decided (FNV-1a, 64
+/// bits).
+fn seed(workflow: &Workflow, numbers: &[u32], step_id: &str) -> u64 {
+    let place = [workflow.accepted.offset.to_le_bytes(), i64::from(workflow.accepted.partition).to_le_bytes()];
+    let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
+    let bytes = place.concat().into_iter().chain(numbers).chain(step_id.bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The task's own hop budget, else the configured one.

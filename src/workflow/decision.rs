@@ -50,7 +50,7 @@ pub struct Candidate {
 pub struct Chosen {
     pub agent_name: Arc<str>,
     /// The part of the assignment topic's name after the prefix.
-    pub topic_name: String,
+    pub topic_name: Arc<str>,
     pub version: Arc<str>,
     /// The agent's output contract as written, for the assignment.
     pub output_contract: Option<String>,
@@ -73,8 +73,20 @@ pub struct Settled {
     pub degraded: Option<String>,
     /// Names eligible at that moment, sorted: what a NONE waits to see changed.
     pub eligible: Vec<String>,
-    /// Of a NONE: agents that would do, but have as much to do as they take; the step waits in line for them.
+    /// How likely the chosen agent was to be taken, 0 to 1, where chance had a part in it.
+    pub propensity: Option<f64>,
+    /// What would have been chosen without the LLM, where its answer decided.
+    pub beside: Option<Box<Beside>>,
+    /// Of a NONE: topic names of agents that would do, but have as much to do as they take; the step waits in line for
+    /// them.
     pub busy: Vec<String>,
+}
+
+/// The local selector's answer to a question that the LLM decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beside {
+    pub choice: Choice,
+    pub confidence: Option<f64>,
 }
 
 /// What can be said at once: a decision, or whom to let the LLM choose from.
@@ -125,6 +137,7 @@ pub struct Attempt {
 pub struct PlanAnswer {
     pub plan: Result<Vec<PlannedStep>, String>,
     pub attempts: Vec<Attempt>,
+    pub prompt_version: Option<String>,
 }
 
 /// Everything a choice may depend on, but the registry.
@@ -135,7 +148,7 @@ pub struct Choosing<'a> {
     pub objective: &'a str,
     /// What the agent would get.
     pub value: Option<&'a Payload>,
-    /// Whose output the value is, if it is one agent's.
+    /// The topic name of the agent whose output the value is, if it is one agent's.
     pub producer: Option<&'a str>,
     /// What the value is said to be, where no producer says it: a schema or a label.
     pub contract: Option<&'a str>,
@@ -153,6 +166,8 @@ pub struct Choosing<'a> {
     pub failed: &'a [Arc<str>],
     /// Agents already picked by contract in this route.
     pub picked_by_contract: &'a [Arc<str>],
+    /// Of this choice and no other: what chance goes by.
+    pub seed: u64,
 }
 
 /// The one agent that will do, and whose word that is.

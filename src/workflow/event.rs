@@ -154,6 +154,8 @@ pub struct PlanAcceptance {
     pub question: Option<u32>,
     pub plan: Plan,
     pub attempts: Vec<Attempt>,
+    /// Of the words it was asked for in; none of one that was given.
+    pub prompt_version: Option<String>,
     /// Whether the LLM wrote it.
     pub written: bool,
 }
@@ -164,6 +166,7 @@ pub struct PlanRejection {
     /// All that is wrong with it, or why there is none.
     pub faults: Arc<[String]>,
     pub attempts: Vec<Attempt>,
+    pub prompt_version: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

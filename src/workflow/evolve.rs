@@ -197,6 +197,7 @@ fn assign(workflow: &mut Workflow, assigned: &Assigned, at: Timestamp) {
     step.status = StepStatus::Assigned { accept_by: assigned.accept_by };
     step.agent_name = Arc::clone(&assigned.chosen.agent_name);
     step.agent_version = Arc::clone(&assigned.chosen.version);
+    step.topic_name = Arc::clone(&assigned.chosen.topic_name);
     step.attempt = assigned.attempt;
     step.by_contract = assigned.by_contract;
     step.assigned_at = at;

@@ -33,8 +33,8 @@ pub enum Input {
     /// A step that waits may be asked about again.
     Admitted {
         question: u32,
-        /// The agent that has room for it, as the next of its line; none: the eligible agents changed.
-        agent_name: Option<Arc<str>>,
+        /// The topic name of the agent that has room for it, as the next of its line; none: the eligible agents changed.
+        topic_name: Option<Arc<str>>,
     },
     /// What the task would have written does not fit its topic. Ends it.
     TooLarge {

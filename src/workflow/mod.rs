@@ -4,7 +4,7 @@
 //! decide(&Workflow, &Input, &World, now) -> Vec<Event>   looks, never touches
 //! evolve(&mut Workflow, &Event)                          total; the only way state changes
 //! outstanding(&Workflow) -> Vec<Effect>                  the calls and timers owed, from state alone
-//! withdrawn(&Workflow, &[Event]) -> Vec<Withdrawn>       the assignments that nobody wants any more
+//! ended(&Workflow, &[Event]) -> Vec<Ended>               the assignments that ended, and how
 //! ```
 //!
 //! No clock, no I/O, no randomness, no async, and no map whose order could leak into a decision:
@@ -17,6 +17,7 @@ mod command;
 mod decide;
 mod decision;
 mod effect;
+mod ended;
 mod event;
 mod evolve;
 mod input;
@@ -29,16 +30,16 @@ mod state;
 mod steps;
 mod task;
 mod timestamp;
-mod withdrawn;
 mod world;
 
 pub use assignment_id::AssignmentId;
 pub use command::{Command, CommandKind};
-pub use decide::{Rejection, decide, decided, waiting};
+pub use decide::{Rejection, decide, decided, is_news, waiting};
 pub use decision::{
-    Answer, Attempt, Candidate, Choice, Choosing, Chosen, Pinned, PlanAnswer, Said, Settled, SettledBy, Verdict,
+    Answer, Attempt, Beside, Candidate, Choice, Choosing, Chosen, Pinned, PlanAnswer, Said, Settled, SettledBy, Verdict,
 };
 pub use effect::{Effect, Timer, TimerKind, outstanding};
+pub use ended::{Ended, How, ended};
 pub use event::{Acceptance, ApprovalReason, Assigned, Decision, Event, Fact, PlanAcceptance, PlanRejection, TaskEnd};
 pub use evolve::evolve;
 pub use input::{Input, Submission};
@@ -54,5 +55,4 @@ pub use state::{
 pub use steps::Steps;
 pub use task::{Limits, Mode, OnStepFailure, PlannedStep, Task};
 pub use timestamp::Timestamp;
-pub use withdrawn::{Withdrawn, withdrawn};
-pub use world::{AgentTraits, PlanFallback, Rules, World};
+pub use world::{AgentTraits, Labels, PlanFallback, Rules, World};

@@ -210,7 +210,7 @@ fn served(step: &PlannedStep, allowed: &[String], world: &dyn World, faults: &mu
     let id = &step.step_id;
     if let Some(agent) = &step.agent_name {
         let is_it = |name: &String| name.trim().eq_ignore_ascii_case(agent.trim());
-        if world.agent(agent).is_none() {
+        if world.labels(agent).is_none() {
             faults.push(format!("step {id}: agentName {agent:?} is not registered"));
         } else if !allowed.is_empty() && !allowed.iter().any(is_it) {
             faults.push(format!("step {id}: agentName {agent:?} is not among the task's agents"));
@@ -228,15 +228,15 @@ fn fits(before: &PlannedStep, step: &PlannedStep, world: &dyn World, faults: &mu
     if step.input.is_some() || step.depends_on.len() > 1 {
         return;
     }
-    let agent = |step: &PlannedStep| step.agent_name.as_deref().and_then(|name| world.agent(name));
-    let label = |contract: &Option<String>| contract.as_deref().and_then(contract_name).map(str::to_owned);
-    let gives = label(&before.output_contract).or_else(|| agent(before).and_then(|agent| agent.gives));
-    let takes = label(&step.input_contract).or_else(|| agent(step).and_then(|agent| agent.takes));
-    if let (Some(gives), Some(takes)) = (gives, takes)
-        && !gives.eq_ignore_ascii_case(&takes)
-    {
+    let agent = |step: &PlannedStep| step.agent_name.as_deref().and_then(|name| world.labels(name)).unwrap_or_default();
+    let label =
+        |contract: &Option<String>| contract.as_deref().and_then(contract_name).map(|name| vec![name.to_owned()]);
+    let gives = label(&before.output_contract).unwrap_or_else(|| agent(before).gives);
+    let takes = label(&step.input_contract).unwrap_or_else(|| agent(step).takes);
+    let go_together = gives.iter().any(|gives| takes.iter().any(|takes| gives.eq_ignore_ascii_case(takes)));
+    if let ([first, ..], [wanted, ..], false) = (&gives[..], &takes[..], go_together) {
         let (from, to) = (&before.step_id, &step.step_id);
-        faults.push(format!("step {to}: takes {takes:?}, and step {from}, which it depends on, gives {gives:?}"));
+        faults.push(format!("step {to}: takes {wanted:?}, and step {from}, which it depends on, gives {first:?}"));
     }
 }
 

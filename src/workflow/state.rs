@@ -141,7 +141,7 @@ pub enum ChoiceState {
     /// The answer was NONE. It is asked again once the eligible agents are others than these.
     Refused {
         eligible: Arc<[String]>,
-        /// Agents that would do, but had as much to do as they take.
+        /// Topic names of agents that would do, but had as much to do as they take.
         busy: Arc<[String]>,
     },
 }
@@ -153,6 +153,8 @@ pub struct Step {
     /// Empty until one is chosen.
     pub agent_name: Arc<str>,
     pub agent_version: Arc<str>,
+    /// Of that agent in that version: what names it among several of one name.
+    pub topic_name: Arc<str>,
     /// How often the step was assigned.
     pub attempt: u32,
     /// Picked because its contract fits: by contract an agent is picked at most once per route.
@@ -247,6 +249,7 @@ impl Step {
             status,
             agent_name: Arc::default(),
             agent_version: Arc::default(),
+            topic_name: Arc::default(),
             attempt: 0,
             by_contract: false,
             assigned_at: Timestamp(0),
@@ -299,16 +302,16 @@ impl Workflow {
         plan.get(plan.place(id)?)
     }
 
-    /// What the step's agent gets, and whose output it is if it is one's: the step's own input, else what it depends on
+    /// What the step's agent gets, and the step whose output it is if it is one's: the step's own input, else what it depends on
     /// (of several an object by step), else the task's input; in a route the last output, else the task's input.
     #[must_use]
-    pub fn input_of(&self, id: &str) -> (Option<Payload>, Option<Arc<str>>) {
+    pub fn input_of(&self, id: &str) -> (Option<Payload>, Option<&Step>) {
         let task_input = || self.task.as_ref().and_then(|task| task.input.clone());
         let Some(planned) = self.planned(id) else {
             let before = self.steps.iter().rev().filter(|step| &*step.id != id);
             let last = before.filter_map(|step| step.output.as_ref().map(|output| (output, step))).next();
             return match last {
-                Some((output, step)) => (Some(output.clone()), Some(Arc::clone(&step.agent_name))),
+                Some((output, step)) => (Some(output.clone()), Some(step)),
                 None => (task_input(), None),
             };
         };
@@ -319,7 +322,7 @@ impl Workflow {
         match planned.depends_on.as_slice() {
             [] => (task_input(), None),
             [one] => match done(one) {
-                Some((step, output)) => (Some(output.clone()), Some(Arc::clone(&step.agent_name))),
+                Some((step, output)) => (Some(output.clone()), Some(step)),
                 None => (task_input(), None),
             },
             several => {

@@ -6,6 +6,9 @@ use super::{Answer, Choosing, Payload, RetryRules, Settled, Verdict};
 pub trait World {
     fn rules(&self) -> &Rules;
 
+    /// Takes note that what is decided next is of this partition's tasks.
+    fn set_partition(&self, number: i32);
+
     /// What can be said without a call, or whom to ask about.
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict;
 
@@ -15,21 +18,31 @@ pub trait World {
     /// Names of the agents eligible now, sorted.
     fn eligible(&self, choosing: &Choosing<'_>) -> Vec<String>;
 
-    /// Takes note that an agent has one assignment more, for what is decided after it in the same transaction.
-    fn assigned(&self, agent_name: &str);
+    /// Topic names of the agents that would do if they had room.
+    fn busy(&self, choosing: &Choosing<'_>) -> Vec<String>;
+
+    /// Names of those of these agents, by topic name, that take so many assignments at once and no more, now.
+    fn limited(&self, topic_names: &[String]) -> Vec<String>;
+
+    /// Takes note that the agent of this topic has one assignment more, for what is decided after it in the same
+    /// transaction.
+    fn assigned(&self, topic_name: &str);
 
     /// Takes note that the step that is decided next is the next of this agent's line, which has room for it; none: of
     /// nobody's.
-    fn let_through(&self, agent_name: Option<&str>);
+    fn let_through(&self, topic_name: Option<&str>);
 
-    /// What is known of a registered agent; none if it is not registered.
-    fn agent(&self, agent_name: &str) -> Option<AgentTraits>;
+    /// What is known of the agent of this topic; none if it is not registered.
+    fn agent(&self, topic_name: &str) -> Option<AgentTraits>;
+
+    /// What the registered versions of an agent take and give; none if no version is registered.
+    fn labels(&self, agent_name: &str) -> Option<Labels>;
 
     /// Whether a registered agent has the capability.
     fn has_capability(&self, capability: &str) -> bool;
 
     /// Why the output is not what the agent declares, or not what the step's own contract asks for.
-    fn output_fault(&self, agent_name: &str, contract: Option<&str>, output: &Payload) -> Option<String>;
+    fn output_fault(&self, topic_name: &str, contract: Option<&str>, output: &Payload) -> Option<String>;
 }
 
 /// What follows depend on of an agent.
@@ -39,9 +52,14 @@ pub struct AgentTraits {
     pub idempotent: bool,
     /// Whether a person approves of each step it gets.
     pub require_approval: bool,
-    /// The labels it takes and gives, where its contracts are labels.
-    pub takes: Option<String>,
-    pub gives: Option<String>,
+}
+
+/// The labels of an agent's contracts over its versions. Empty where one of them is no label: that may take or give
+/// anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    pub takes: Vec<String>,
+    pub gives: Vec<String>,
 }
 
 /// Limits in force, each named as in the configuration; times in milliseconds, sizes in bytes.

@@ -19,12 +19,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["contract", "kafka", "selection"]),
     ("sources", &["config", "contract", "kafka", "selection", "telemetry"]),
     ("dispatch", &["agent", "config", "contract", "kafka", "selection", "telemetry"]),
+    ("insights", &["contract", "kafka", "selection", "telemetry", "worker"]),
     ("http", &["dispatch", "telemetry"]),
-    ("embedded", &["config"]),
+    ("embedded", &["config", "selection"]),
     ("config", &[]),
     ("demo", &["agent", "contract", "selection", "workflow"]),
     ("telemetry", &[]),
-    ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection", "embedded", "http"]),
+    ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection", "embedded", "http", "workflow"]),
 ];
 const ROOT: &str = "service";
 

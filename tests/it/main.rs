@@ -12,6 +12,7 @@ mod e2e;
 mod eval;
 mod exactly_once;
 mod harness;
+mod insights;
 mod python_agent;
 mod python_sdk;
 mod registry_server;

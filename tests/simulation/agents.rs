@@ -1,5 +1,6 @@
 //! Agents: they read their topics at least once and say whatever agents say, late, twice, never, or nonsense.
 
+use super::breakers;
 use super::world::{PREFIX, World};
 use baton::contract::{AgentReport, Assignment, ErrorClass, ReportError, ReportStatus, Usage, home_partition};
 use baton::selection::{Agent, Definition, Registry, Resolved, Version, topic_name};
@@ -75,7 +76,7 @@ fn registries() -> &'static [Registry] {
     })
 }
 
-fn key(name: &str) -> String {
+pub(crate) fn key(name: &str) -> String {
     topic_name(name, Version::parse("1.0.0").expect("a version").major)
 }
 
@@ -141,8 +142,8 @@ fn beat(world: &World) {
         let next = if stops { now + world.dice.millis(2 * SILENCE, 4 * SILENCE) } else { now + BEAT };
         world.agents.borrow_mut().beats.insert(kind.name, next);
         if !stops {
-            let sign = Sign { at: Timestamp(world.wall()), capacity: 3 };
-            world.presence.take(kind.name, "one", sign, Some(Timestamp(world.wall())));
+            let sign = Sign { at: Timestamp(world.wall()), capacity: 3, ..Sign::default() };
+            world.presence.take(&key(kind.name), "one", sign, Some(Timestamp(world.wall())));
         }
     }
 }
@@ -150,6 +151,7 @@ fn beat(world: &World) {
 /// One agent reads, or one report is sent; whether anything was done.
 pub(crate) fn act(world: &World) -> bool {
     beat(world);
+    breakers::act(world);
     let now = world.time();
     let due = {
         let sending = &mut world.agents.borrow_mut().sending;

@@ -66,6 +66,9 @@ pub(crate) const KINDS: &[&str] = &[
     "heartbeats stop",
     "agent gone",
     "agent back",
+    "breaker open",
+    "breaker half open",
+    "breaker closed",
     "topic late",
     "registry away",
     // People.

@@ -2,6 +2,7 @@
 //! weight it has is next.
 
 use super::agents;
+use super::breakers;
 use super::kafka::FakeLog;
 use super::llm::SimRunner;
 use super::model::Model;
@@ -62,7 +63,8 @@ pub(crate) fn starvation(world: &World) {
         let busy = steps.filter(|step| step.status.is_assigned()).any(|step| *step.agent_name == *name);
         let waits = all().any(|number| line(&model, number, name).next().is_some());
         let mut idle = world.idle.borrow_mut();
-        if busy || !waits {
+        // Over a breaker that is not closed nobody is let in, but where its turn is.
+        if busy || !waits || !breakers::is_closed(world, name) {
             idle.remove(name);
             continue;
         }
@@ -85,7 +87,7 @@ fn line<'m>(model: &'m Model, partition: i32, agent: &'m str) -> impl Iterator<I
 }
 
 fn waits_for(state: &ChoiceState, agent: &str) -> bool {
-    matches!(state, ChoiceState::Refused { busy, .. } if busy.iter().any(|name| name == agent))
+    matches!(state, ChoiceState::Refused { busy, .. } if busy.iter().any(|topic| *topic == agents::key(agent)))
 }
 
 fn rank(workflow: &Workflow) -> i64 {

@@ -78,7 +78,7 @@ fn plan(world: &World) -> PlanAnswer {
         }
         _ => core(plans::sound(dice)),
     };
-    PlanAnswer { plan, attempts: vec![attempt()] }
+    PlanAnswer { plan, attempts: vec![attempt()], prompt_version: Some("plan".to_owned()) }
 }
 
 fn attempt() -> Attempt {

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stderr, reason = "a failing seed tells how to replay it")]
 
 mod agents;
+mod breakers;
 mod client;
 mod coverage;
 mod dice;

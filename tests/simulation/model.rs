@@ -6,10 +6,10 @@ use super::coverage;
 use super::facts::{fits, is_refusal, lives};
 use super::kafka::{Broker, Written};
 use super::violated;
-use baton::contract::{Codec, TaskEvents};
+use baton::contract::{AgentOutcome, Codec, TaskEvents};
 use baton::partition::{Arrival, INPUTS, Kept, Output, Partition, Staged, What};
 use baton::worker::Offsets;
-use baton::workflow::{Effect, Event, Fact, Outcome, Phase, Workflow, evolve, outstanding};
+use baton::workflow::{AssignmentId, Effect, Event, Fact, Outcome, Phase, Workflow, evolve, outstanding};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -142,6 +142,7 @@ impl Model {
             ));
         }
         let mut told: Vec<Told> = Vec::new();
+        let mut outcomes: BTreeSet<String> = BTreeSet::new();
         for (topic, number, kept) in &written.records {
             self.unique(inputs, topic, *number, &kept.headers);
             if *topic == format!("{}.task-events", self.prefix) {
@@ -151,11 +152,22 @@ impl Model {
                 });
                 told.push((events.task_id, events.first_sequence, events.facts.len()));
             }
+            if *topic == format!("{}.agent-outcomes", self.prefix) {
+                let value = kept.value.as_deref().unwrap_or_default();
+                let outcome: AgentOutcome = self.codec.decode(value).unwrap_or_else(|why| {
+                    violated(format!("agent-outcomes holds what cannot be read: {why:?}"));
+                });
+                // That it is not there twice is seen to by its name.
+                outcomes.insert(outcome.assignment_id);
+            }
         }
         for (number, seen) in begun {
             let offsets = written.offsets.iter().find(|one| one.partition == number).expect("counted above");
             self.read(broker, inputs, offsets, &seen.read);
-            self.fold(number, seen, &mut told);
+            self.fold(number, seen, &mut told, &mut outcomes);
+        }
+        if let Some(id) = outcomes.first() {
+            violated(format!("assignment {id} has an outcome, and has not ended"));
         }
         if !told.is_empty() {
             violated(format!("task-events tells what was not decided: {told:?}"));
@@ -207,7 +219,7 @@ impl Model {
         }
     }
 
-    fn fold(&mut self, number: i32, seen: Seen, told: &mut Vec<Told>) {
+    fn fold(&mut self, number: i32, seen: Seen, told: &mut Vec<Told>, outcomes: &mut BTreeSet<String>) {
         let tasks = &mut self.places.entry(number).or_default().tasks;
         let mut folded: BTreeMap<Arc<str>, Workflow> = BTreeMap::new();
         for (task_id, first, events) in seen.facts {
@@ -234,7 +246,13 @@ impl Model {
                 self.facts += 1;
                 fits(&task_id, &workflow, event);
                 let run = workflow.run;
+                let before = with_agents(&task_id, &workflow);
                 evolve(&mut workflow, event);
+                for ended in before.difference(&with_agents(&task_id, &workflow)) {
+                    if !outcomes.remove(ended) {
+                        violated(format!("assignment {ended} ended without an outcome"));
+                    }
+                }
                 if workflow.run > run {
                     let (accepted, run) = (workflow.accepted, workflow.run);
                     self.runs.push(format!("{}.completions {task_id}~{accepted}~run{run}", self.prefix));
@@ -368,6 +386,13 @@ impl Model {
             violated(format!("nobody was told: {name}"));
         }
     }
+}
+
+/// Ids of the assignments that agents have.
+fn with_agents(task_id: &str, workflow: &Workflow) -> BTreeSet<String> {
+    let accepted = workflow.accepted;
+    let open = workflow.steps.iter().filter(|step| step.status.is_assigned());
+    open.map(|step| AssignmentId { task_id, accepted, step_id: &step.id, attempt: step.attempt }.to_string()).collect()
 }
 
 /// A wait is over once: the same timer twice would do twice what follows.

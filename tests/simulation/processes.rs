@@ -1,6 +1,7 @@
 //! Workers as processes: started, scheduled, frozen, killed at any call, started again.
 
 use super::agents;
+use super::breakers;
 use super::kafka::{FakeLog, Host as _, Seat};
 use super::lines::{self, Standing};
 use super::llm::SimRunner;
@@ -133,6 +134,7 @@ fn settings(world: &World, name: &str) -> Settings {
         rules: rules(*dice.one(&[PlanFallback::Step, PlanFallback::Route, PlanFallback::Fail])),
         dead_letter_ratio: 0.5,
         heartbeat_timeout: agents::SILENCE,
+        probes: breakers::PROBES,
         policy: Policy {
             llm: *dice.one(&[LlmUse::Always, LlmUse::Ambiguous, LlmUse::Ambiguous, LlmUse::Never]),
             llm_available: true,
@@ -176,6 +178,7 @@ fn boot(world: &World, process: usize) {
         names: Arc::clone(&world.names),
         registry: Arc::clone(&world.registry),
         presence: Arc::clone(&world.presence),
+        agent_health: Arc::clone(&world.agent_health),
         metrics: Arc::new(Metrics::new()),
         health: Health::new(),
         stop: Arc::clone(&stop),
@@ -207,6 +210,7 @@ pub(crate) fn turn(world: &World, process: usize) -> bool {
     }
     let Some(mut worker) = worker else { return false };
     let before = lines::taken(world, &worker);
+    let (given, breakers) = (breakers::given(&worker), world.agent_health.version());
     let stood = lines::standing(world);
     world.processes.borrow_mut()[process].stood = stood;
     match catch_unwind(AssertUnwindSafe(|| worker.turn())) {
@@ -216,6 +220,9 @@ pub(crate) fn turn(world: &World, process: usize) -> bool {
                 let model = world.model.borrow();
                 worker.partitions().for_each(|partition| model.compare(partition));
                 lines::capacity(world, &before, &lines::taken(world, &worker));
+                if world.agent_health.version() == breakers {
+                    breakers::kept(world, &given, &breakers::given(&worker));
+                }
             }
             world.processes.borrow_mut()[process].worker = Some(worker);
             touched

@@ -1,6 +1,7 @@
 //! One run: everything there is, and who goes on next. All of it on one thread, and all chance from one seed.
 
 use super::agents::{self, Agents};
+use super::breakers;
 use super::client::{self, Client};
 use super::dice::Dice;
 use super::kafka::{Broker, Host as _, Topic};
@@ -11,7 +12,7 @@ use super::processes::{self, Process};
 use super::violated;
 use baton::contract::{Codec, Contract, ContractNames, RecordKind, SchemaCache, WriterSchema};
 use baton::partition::INPUTS;
-use baton::worker::{Need, Outgoing, SharedPresence, SharedRegistry};
+use baton::worker::{Need, Outgoing, SharedAgentHealth, SharedPresence, SharedRegistry};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
@@ -41,6 +42,8 @@ pub(crate) struct World {
     pub(crate) people: RefCell<People>,
     pub(crate) registry: Arc<SharedRegistry>,
     pub(crate) presence: Arc<SharedPresence>,
+    pub(crate) agent_health: Arc<SharedAgentHealth>,
+    pub(crate) breakers: RefCell<breakers::Due>,
     pub(crate) names: Arc<ContractNames>,
     pub(crate) codec: Arc<Codec>,
     /// What workers want to have looked up.
@@ -85,6 +88,7 @@ impl World {
         for name in outputs.into_iter().chain(["tasks.dlq", "agent-status.dlq", "task-commands.dlq"]) {
             broker.topics.insert(topic(name), Topic::new(partitions, 100_000));
         }
+        broker.topics.insert(topic("agent-outcomes"), Topic::new(2, 100_000));
         let ids = RecordKind::ALL.into_iter().zip(1..);
         let codec = Arc::new(Codec::new(PREFIX, ids, Arc::clone(&CACHE)));
         let storm = *dice.one(&[0, 1, 1, 2, 4]);
@@ -100,6 +104,8 @@ impl World {
             people: RefCell::default(),
             registry: Arc::default(),
             presence: Arc::default(),
+            agent_health: Arc::default(),
+            breakers: RefCell::default(),
             names: Arc::default(),
             codec,
             needs: Arc::default(),

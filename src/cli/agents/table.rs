@@ -3,9 +3,12 @@
 use crate::agent::definition::compile;
 use crate::cli::context::Context;
 use crate::cli::records::{Records, raw};
-use crate::contract::{AgentDefinition, AgentHeartbeat, Codec, ContractNames, Definition, Undecided};
+use crate::contract::{
+    AgentDefinition, AgentHealth, AgentHeartbeat, Codec, ContractNames, Definition, FORCED, Undecided,
+};
+use crate::kafka::KafkaFault;
 use crate::kafka::tail::Start;
-use crate::selection::{Agent, same_name};
+use crate::selection::{Agent, Fault, Predecessors, Registry, Version, topic_name};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,44 +21,62 @@ pub(in crate::cli) struct Entry {
     pub(in crate::cli) definition: Option<Box<AgentDefinition>>,
     /// Each naming field, value and remedy; empty = it may be chosen.
     pub(in crate::cli) faults: Vec<String>,
-    pub(in crate::cli) agent: Option<Agent>,
-    /// The last one of each instance.
+    pub(in crate::cli) agent: Option<Arc<Agent>>,
+    /// The last one of each instance of this version.
     pub(in crate::cli) heartbeats: Vec<AgentHeartbeat>,
+    /// None before its first outcome and heartbeat.
+    pub(in crate::cli) health: Option<Box<AgentHealth>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::cli) struct Table {
     pub(in crate::cli) entries: Vec<Entry>,
+    /// What a further definition may not break.
+    pub(in crate::cli) before: Predecessors,
 }
 
 impl Table {
+    /// The same as workers see it.
+    pub(in crate::cli) fn registry(&self) -> Registry {
+        let entries = self.entries.iter().map(|entry| {
+            let seen = entry.agent.clone().ok_or_else(|| Fault {
+                agent_name: entry.agent_name.clone().unwrap_or_else(|| entry.key.clone()),
+                version: entry.definition.as_ref().map(|it| it.version.clone()).unwrap_or_default(),
+                faults: entry.faults.clone(),
+            });
+            (entry.key.clone(), seen)
+        });
+        Registry::new(entries.collect())
+    }
+
     /// Everything registered, by key.
     pub(in crate::cli) async fn read(context: &Context) -> anyhow::Result<Self> {
         let records = Records::new(context)?;
         let registry = context.registry()?;
         let names = ContractNames::new();
         let codec = Codec::new(&context.config.kafka.prefix, [], Arc::clone(records.schemas()));
-        let mut found: BTreeMap<String, Definition> = BTreeMap::new();
+        let (mut found, mut before) = (BTreeMap::<String, Entry>::new(), Predecessors::default());
         let everything = records.read("agents", Start::Beginning, |_| true).await?;
+        // One after the other, as workers read them: each is judged by the one before.
         for shown in &everything {
             // Its schema was learnt when it was shown.
-            if let Ok(record) = codec.decode_definition(&raw(&shown.record)) {
-                found.insert(record.key, record.definition);
-            }
-        }
-        let heartbeats = heartbeats(&records, &codec).await?;
-        let mut entries = Vec::new();
-        for (key, definition) in found {
+            let Ok(record) = codec.decode_definition(&raw(&shown.record)) else { continue };
+            let forced = shown.record.headers.iter().any(|(name, _)| name == FORCED);
             let mut entry = Entry {
-                key,
+                key: record.key,
                 agent_name: None,
                 definition: None,
                 faults: Vec::new(),
                 agent: None,
                 heartbeats: Vec::new(),
+                health: None,
             };
-            match definition {
-                Definition::Unregistered => continue,
+            match record.definition {
+                Definition::Unregistered => {
+                    before.forget(&entry.key);
+                    found.remove(&entry.key);
+                    continue;
+                }
                 Definition::Faulty { agent_name, fault } => {
                     entry.agent_name = agent_name;
                     entry.faults.push(fault.detail);
@@ -63,21 +84,55 @@ impl Table {
                 Definition::Registered(wire) => {
                     entry.agent_name = Some(wire.agent_name.trim().to_owned());
                     match compile(&entry.key, &wire, &names, &registry).await {
-                        Ok(Ok(agent)) => entry.agent = Some(agent),
+                        Ok(Ok(agent)) => match before.succeed(agent, forced) {
+                            Ok(agent) => entry.agent = Some(agent),
+                            Err(faults) => entry.faults = faults,
+                        },
                         Ok(Err(faults)) => entry.faults = faults,
                         Err(error) => entry.faults.push(format!("its contracts cannot be looked up: {error}")),
                     }
                     entry.definition = Some(wire);
                 }
             }
-            let mine = |heartbeat: &&AgentHeartbeat| {
-                entry.agent_name.as_deref().is_some_and(|name| same_name(name, &heartbeat.agent_name))
-            };
-            entry.heartbeats = heartbeats.iter().filter(mine).cloned().collect();
-            entries.push(entry);
+            found.insert(entry.key.clone(), entry);
         }
-        Ok(Self { entries })
+        for heartbeat in heartbeats(&records, &codec).await? {
+            if let Some(entry) = found.get_mut(&of_topic(&heartbeat)) {
+                entry.heartbeats.push(heartbeat);
+            }
+        }
+        for (key, health) in health(&records, &codec).await? {
+            if let Some(entry) = found.get_mut(&key) {
+                entry.health = Some(Box::new(health));
+            }
+        }
+        Ok(Self { entries: found.into_values().collect(), before })
     }
+}
+
+/// The last word on each agent's health, by topic name. Whoever has not run `baton apply` since there is such a topic has
+/// none.
+async fn health(records: &Records<'_>, codec: &Codec) -> anyhow::Result<BTreeMap<String, AgentHealth>> {
+    let all = match records.read("agent-health", Start::Beginning, |_| true).await {
+        Ok(all) => all,
+        Err(error) if matches!(error.downcast_ref(), Some(KafkaFault::NoTopic(_))) => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error),
+    };
+    let mut last = BTreeMap::new();
+    for shown in all {
+        let key = String::from_utf8_lossy(shown.record.key.as_deref().unwrap_or_default()).into_owned();
+        match &shown.record.value {
+            Some(_) => drop(last.insert(key, records.typed(codec, &shown.record).await?)),
+            None => drop(last.remove(&key)),
+        }
+    }
+    Ok(last)
+}
+
+/// The topic name of the agent that gave this sign of life.
+fn of_topic(heartbeat: &AgentHeartbeat) -> String {
+    let major = Version::parse(&heartbeat.version).map_or(1, |version| version.major);
+    topic_name(&heartbeat.agent_name, major)
 }
 
 /// The last of each agent's instances, by the broker's time.
@@ -87,7 +142,7 @@ async fn heartbeats(records: &Records<'_>, codec: &Codec) -> anyhow::Result<Vec<
         match codec.decode_heartbeat(&raw(&shown.record)) {
             Ok(mut heartbeat) => {
                 heartbeat.time = shown.record.timestamp.unwrap_or(heartbeat.time);
-                last.insert((heartbeat.agent_name.clone(), heartbeat.instance.clone()), heartbeat);
+                last.insert((of_topic(&heartbeat), heartbeat.instance.clone()), heartbeat);
             }
             // One that says nothing is skipped, as the workers do.
             Err(Undecided::Refused(_) | Undecided::NeedsSchema(_)) => {}

@@ -7,6 +7,7 @@ use crate::cli::args::SubmitArgs;
 use crate::cli::context::WrongUse;
 use crate::cli::fresh::{new_id, now_millis};
 use crate::contract::{Codec, IngressLimits, RawRecord, Undecided};
+use crate::workflow::Task;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -55,6 +56,14 @@ pub(super) fn collect(args: &SubmitArgs, payload_bytes: usize) -> anyhow::Result
         }
     }
     Ok(checker.found)
+}
+
+/// One task as a file has it, in JSON.
+///
+/// # Errors
+/// What is wrong with it.
+pub(in crate::cli) fn task_of(json: &str, payload_bytes: usize) -> Result<Task, String> {
+    Checker::new(Map::new(), payload_bytes).judge(json.trim_start_matches('\u{feff}').trim())
 }
 
 /// What the flags say of every task, as fields of a record.
@@ -150,7 +159,7 @@ impl Checker {
         }
         let json = with_fields(line, &added, given.is_empty());
         match self.judge(&json) {
-            Ok(task_id) => match self.seen.insert(task_id.clone(), place.to_owned()) {
+            Ok(Task { id: task_id, .. }) => match self.seen.insert(task_id.clone(), place.to_owned()) {
                 Some(first) => self.found.faults.push(format!(
                     "{place}: taskId: {task_id:?} is also that of {first}; give each task its own, or none"
                 )),
@@ -160,7 +169,7 @@ impl Checker {
         }
     }
 
-    fn judge(&self, json: &str) -> Result<String, String> {
+    fn judge(&self, json: &str) -> Result<Task, String> {
         let raw = RawRecord {
             topic: "baton.tasks",
             partition: 0,
@@ -174,8 +183,8 @@ impl Checker {
             Undecided::Refused(refusal) => refusal.detail,
             Undecided::NeedsSchema(id) => format!("needs the schema {id}"),
         })?;
-        ingress.draft.check(&self.limits).map_err(|refusal| refusal.detail)?;
-        Ok(ingress.task_id)
+        let (task, _) = ingress.draft.check(&self.limits).map_err(|refusal| refusal.detail)?;
+        Ok(Task { id: ingress.task_id, ..task })
     }
 }
 

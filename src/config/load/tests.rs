@@ -186,6 +186,24 @@ fn all_faults_come_at_once_with_key_value_origin_and_remedy() {
 }
 
 #[test]
+fn faults_of_insights_are_told_by_key() {
+    let file = "[insights]\nhalf_life_outcomes = 0.5\nbreaker_failures = 2.0\nbreaker_wait = \"1m\"\n\
+                breaker_longest_wait = \"10s\"\nbreaker_probes = 0\npublish_every = \"1h\"";
+    let faults = faults(file, &[], &[]);
+    let keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "insights.half_life_outcomes",
+            "insights.publish_every",
+            "insights.breaker_failures",
+            "insights.breaker_longest_wait",
+            "insights.breaker_probes"
+        ]
+    );
+}
+
+#[test]
 fn what_baton_owns_of_the_client_is_refused_by_name() {
     let file = "[kafka.client]\n\"group.id\" = \"mine\"\nsession.timeout.ms = 45000\n\"linger.ms\" = 5";
     let faults = faults(file, &[("BATON__KAFKA__CLIENT__ISOLATION_LEVEL", "read_uncommitted")], &[]);
@@ -244,4 +262,23 @@ fn a_key_that_is_named_and_not_set_is_a_warning() {
     let file = "[[llm.providers]]\nbase_url = \"http://a\"\nmodel = \"m\"\napi_key_env = \"MY_KEY\"";
     assert!(load(file, &[], &[]).warnings()[0].contains("MY_KEY is not set"));
     assert!(load(file, &[("MY_KEY", "k")], &[]).warnings().is_empty());
+}
+
+#[test]
+fn rules_of_prompts_come_from_files_that_say_something() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (rules, empty, long) =
+        (file("rules", "Choose the cheapest."), file("empty", " \n"), file("long", &"x".repeat(40_000)));
+    let config = load("", &[], &[&format!("llm.select_rules_file={rules}")]);
+    assert_eq!((config.llm.select_rules.as_deref(), config.llm.plan_rules), (Some("Choose the cheapest."), None));
+    for (path, problem) in [(&empty, "empty"), (&long, "40000 bytes"), (&"/none".to_owned(), "cannot be read")] {
+        let found = faults("", &[], &[&format!("llm.plan_rules_file={path}")]);
+        assert!(found.len() == 1 && found[0].key == "llm.plan_rules_file", "{found:?}");
+        assert!(found[0].problem.contains(problem), "{found:?}");
+    }
 }

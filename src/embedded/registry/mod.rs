@@ -19,7 +19,6 @@
 
 mod answer;
 mod avro;
-mod json_schema;
 mod request;
 mod routes;
 mod schema;

@@ -1,7 +1,8 @@
 //! One schema: whether it is sound, what makes it the same as another, and whether two go together.
 
+use super::avro;
 use super::words::{Kind, Level};
-use super::{avro, json_schema};
+use crate::selection;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -45,7 +46,7 @@ impl Schema {
                     "this registry takes no references in a JSON Schema: put what `$ref` names under `$defs`".into()
                 );
             }
-            Kind::Json => json_schema::check(&text)?,
+            Kind::Json => selection::sound_schema(&text)?,
             Kind::Protobuf => Value::String(text.trim().to_owned()),
         };
         Ok(Self { kind, text, references, parts, canonical })
@@ -78,7 +79,7 @@ impl Schema {
         match (writer.kind, reader.kind) {
             (Kind::Avro, Kind::Avro) => avro::unread((&writer.text, &writer.parts), (&reader.text, &reader.parts))
                 .unwrap_or_else(|why| vec![why]),
-            (Kind::Json, Kind::Json) => json_schema::unread(&writer.canonical, &reader.canonical),
+            (Kind::Json, Kind::Json) => selection::unread(&writer.canonical, &reader.canonical),
             (Kind::Protobuf, Kind::Protobuf) if writer.is_same(reader) => Vec::new(),
             (Kind::Protobuf, Kind::Protobuf) => {
                 vec![

@@ -67,10 +67,10 @@ fn arrives(id: &str, agents: &[Option<&str>]) -> Arrival {
     Arrival { task_id: id.into(), ..arrival(0, input) }
 }
 
-fn admitted(id: &str, agent_name: Option<&str>) -> Arrival {
+fn admitted(id: &str, topic_name: Option<&str>) -> Arrival {
     Arrival {
         task_id: id.into(),
-        ..arrival(0, Input::Admitted { question: 1, agent_name: agent_name.map(Into::into) })
+        ..arrival(0, Input::Admitted { question: 1, topic_name: topic_name.map(Into::into) })
     }
 }
 
@@ -95,18 +95,18 @@ fn steps_that_are_begun_in_one_decision_share_the_room_there_is() {
     let (scene, mut partition) = (Scene::new(), Partition::default());
     let batch = [arrives("t", &[Some("A"), Some("A"), Some("A")])];
     assert_eq!(given(&mut partition, &batch, &scene.view((2, 0), (9, 0))), [to("t", "A"), to("t", "A")]);
-    assert_eq!((partition.in_flight("A"), partition.line_length("A")), (2, 1));
+    assert_eq!((partition.in_flight("a"), partition.line_length("a")), (2, 1));
 }
 
 #[test]
 fn who_is_next_of_one_line_passes_nobody_in_another() {
     let (scene, mut partition) = (Scene::new(), Partition::default());
     assert_eq!(given(&mut partition, &[arrives("t", &[None])], &scene.view((0, 0), (0, 0))), []);
-    assert_eq!((partition.line_length("A"), partition.line_length("B")), (1, 1));
+    assert_eq!((partition.line_length("a"), partition.line_length("b")), (1, 1));
     // B alone has room, and A is as full as it was.
-    let batch = [admitted("t", Some("B")), arrives("u", &[Some("A")])];
+    let batch = [admitted("t", Some("b")), arrives("u", &[Some("A")])];
     assert_eq!(given(&mut partition, &batch, &scene.view((0, 1), (1, 1))), [to("t", "B")]);
-    assert_eq!((partition.in_flight("A"), partition.in_flight("B")), (0, 1));
+    assert_eq!((partition.in_flight("a"), partition.in_flight("b")), (0, 1));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn other_agents_coming_lets_nobody_pass_a_line() {
     assert_eq!(given(&mut partition, &batch, &scene.view((0, 0), (0, 0))), []);
     // One place is free, and t comes first.
     assert_eq!(given(&mut partition, &[admitted("u", None)], &scene.view((1, 2), (0, 0))), []);
-    assert_eq!(given(&mut partition, &[admitted("t", Some("A"))], &scene.view((1, 2), (0, 0))), [to("t", "A")]);
+    assert_eq!(given(&mut partition, &[admitted("t", Some("a"))], &scene.view((1, 2), (0, 0))), [to("t", "A")]);
 }
 
 #[test]
@@ -126,12 +126,12 @@ fn the_next_of_the_line_for_an_agent_that_has_gone_is_given_to_nobody_and_to_the
     // What it had is done, and it fell silent in the moment in which its next one was looked for.
     let mut gone = scene.view((1, 1), (0, 0));
     gone.availability.set_gone([topic_name("A", 1)]);
-    assert_eq!(given(&mut partition, &[admitted("t", Some("A"))], &gone), []);
-    assert_eq!((partition.line_length("A"), partition.in_flight("A")), (0, 0), "who does not come back has no line");
+    assert_eq!(given(&mut partition, &[admitted("t", Some("a"))], &gone), []);
+    assert_eq!((partition.line_length("a"), partition.in_flight("a")), (0, 0), "who does not come back has no line");
     assert_eq!(partition.admit(&gone, 9), [], "nothing has changed for it");
     let back = scene.view((1, 0), (0, 0));
     let (task_id, question) = partition.admit(&back, 9).pop().expect("it waits still");
-    let again = Arrival { task_id, ..arrival(0, Input::Admitted { question, agent_name: None }) };
+    let again = Arrival { task_id, ..arrival(0, Input::Admitted { question, topic_name: None }) };
     assert_eq!(given(&mut partition, &[again], &back), [to("t", "A")]);
 }
 
@@ -139,12 +139,40 @@ fn the_next_of_the_line_for_an_agent_that_has_gone_is_given_to_nobody_and_to_the
 fn a_step_leaves_the_line_of_an_agent_that_does_not_suit_any_more() {
     let (mut scene, mut partition) = (Scene::new(), Partition::default());
     assert_eq!(given(&mut partition, &[arrives("t", &[Some("A")])], &scene.view((0, 0), (0, 0))), []);
-    assert_eq!(partition.line_length("A"), 1);
+    assert_eq!(partition.line_length("a"), 1);
     let mut definition = Definition::new("A");
     definition.description = "does something else".to_owned();
     let label = || Resolved::Label("numbers".to_owned());
     let agent = Agent::compile(&topic_name("A", 1), definition, label(), label()).expect("a sound definition");
     scene.registry = scene.registry.upsert(topic_name("A", 1), Ok(Arc::new(agent)));
-    assert_eq!(given(&mut partition, &[admitted("t", Some("A"))], &scene.view((1, 1), (0, 0))), []);
-    assert_eq!(partition.line_length("A"), 0, "it would be admitted again and again");
+    assert_eq!(given(&mut partition, &[admitted("t", Some("a"))], &scene.view((1, 1), (0, 0))), []);
+    assert_eq!(partition.line_length("a"), 0, "it would be admitted again and again");
+}
+
+#[test]
+fn a_step_that_came_before_its_agents_topic_joins_the_line_of_an_agent_that_is_full_by_then() {
+    let (scene, mut partition) = (Scene::new(), Partition::default());
+    let mut without = scene.view((1, 0), (0, 0));
+    without.availability.set_topics([]);
+    assert_eq!(given(&mut partition, &[arrives("t", &[Some("A")])], &without), []);
+    assert_eq!(partition.line_length("a"), 0);
+    let full = scene.view((0, 0), (0, 0));
+    assert_eq!(partition.admit(&full, 10), [("t".into(), 1)]);
+    assert_eq!(given(&mut partition, &[admitted("t", None)], &full), []);
+    assert_eq!(partition.line_length("a"), 1, "nothing would ever let it in");
+    assert_eq!(partition.admit(&full, 10), [], "it stands there already");
+}
+
+#[test]
+fn who_stands_in_line_is_let_in_by_that_alone_as_long_as_its_agent_is_limited() {
+    let (scene, mut partition) = (Scene::new(), Partition::default());
+    let batch = [arrives("t", &[Some("A")]), arrives("u", &[Some("A")])];
+    assert_eq!(given(&mut partition, &batch, &scene.view((0, 0), (9, 0))), []);
+    assert_eq!(partition.admit(&scene.view((1, 2), (9, 0)), 9), [], "room for one is no reason to ask both again");
+    // A breaker that is closed again, a definition without maxConcurrency: there is no line any more.
+    let unlimited = View {
+        availability: scene.view((0, 0), (0, 0)).availability.with_room([].into_iter().collect()),
+        ..scene.view((0, 0), (0, 0))
+    };
+    assert_eq!(partition.admit(&unlimited, 9).len(), 2);
 }

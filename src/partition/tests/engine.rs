@@ -115,6 +115,16 @@ proptest! {
     }
 }
 
+#[test]
+fn a_task_that_waited_commands_end_twice_in_one_decision_leaves_one_outcome_of_its_assignment() {
+    let held = [CommandKind::Cancel, CommandKind::Retry, CommandKind::Cancel].map(|kind| command(kind, None));
+    let mut history: Vec<Input> = held.into();
+    history.push(task(diamond()));
+    let seen = check(&history);
+    assert_eq!(kinds(&seen).iter().filter(|kind| **kind == "ended").count(), 2);
+    assert_eq!((seen.outcomes.as_slice(), seen.withdrawn.len()), (&["t~0-0~a~1".to_owned()][..], 1));
+}
+
 fn workflow(partition: &Partition) -> &Workflow {
     partition.workflow("t").expect("it is kept whole")
 }
@@ -464,7 +474,7 @@ fn budgets_end_a_task_with_their_names() {
 fn a_written_plan_is_asked_for_repaired_once_and_replaced_where_it_fails() {
     let planned = |question, steps: Vec<PlannedStep>| Input::Planned {
         question,
-        answer: Arc::new(PlanAnswer { plan: Ok(steps), attempts: vec![] }),
+        answer: Arc::new(PlanAnswer { plan: Ok(steps), attempts: vec![], prompt_version: None }),
     };
     let steps = diamond().plan.expect("it has one").to_vec();
     let bad = changed(diamond(), |steps| steps[0].depends_on = vec!["x".to_owned()]).plan.expect("it has one").to_vec();
@@ -491,7 +501,7 @@ fn a_written_plan_is_asked_for_repaired_once_and_replaced_where_it_fails() {
 fn a_plan_is_written_anew_only_when_its_task_goes_on_and_then_it_is() {
     let planned = |question, steps: Vec<PlannedStep>| Input::Planned {
         question,
-        answer: Arc::new(PlanAnswer { plan: Ok(steps), attempts: vec![] }),
+        answer: Arc::new(PlanAnswer { plan: Ok(steps), attempts: vec![], prompt_version: None }),
     };
     let steps = diamond().plan.expect("it has one").to_vec();
     let begun = [task(Task { mode: Mode::Plan, ..plain() }), planned(1, steps), done("a", 1, "a", "1")];

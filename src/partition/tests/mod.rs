@@ -5,9 +5,9 @@ mod engine;
 
 use super::*;
 use crate::workflow::{
-    AgentTraits, Answer, AssignmentId, Choice, Choosing, Chosen, CommandKind, ErrorClass, Event, Fact, Input, Payload,
-    Phase, Position, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said, Settled, SettledBy,
-    Submission, Task, Timer, TimerKind, Timestamp, Verdict, Workflow, World, evolve,
+    AgentTraits, Answer, AssignmentId, Choice, Choosing, Chosen, CommandKind, ErrorClass, Event, Fact, Input, Labels,
+    Payload, Phase, Position, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said, Settled,
+    SettledBy, Step, Submission, Task, Timer, TimerKind, Timestamp, Verdict, Workflow, World, evolve,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +46,7 @@ impl Small {
         let chosen = match &choice {
             Choice::Agent(name) => Some(Arc::new(Chosen {
                 agent_name: name.as_str().into(),
-                topic_name: name.clone(),
+                topic_name: name.as_str().into(),
                 version: "1.0.0".into(),
                 output_contract: None,
                 output_is_json: false,
@@ -63,6 +63,8 @@ impl Small {
             reason,
             candidates: vec![],
             degraded: None,
+            propensity: None,
+            beside: None,
             eligible,
             busy: vec![],
         }
@@ -82,6 +84,12 @@ impl Small {
 impl World for Small {
     fn rules(&self) -> &Rules {
         &self.0
+    }
+
+    fn set_partition(&self, _: i32) {}
+
+    fn limited(&self, _: &[String]) -> Vec<String> {
+        Vec::new()
     }
 
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict {
@@ -108,13 +116,21 @@ impl World for Small {
         Self::names(choosing)
     }
 
+    fn busy(&self, _: &Choosing<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
     fn assigned(&self, _: &str) {}
 
     fn let_through(&self, _: Option<&str>) {}
 
-    fn agent(&self, agent_name: &str) -> Option<AgentTraits> {
-        let known = ["a", "b"].contains(&agent_name);
-        known.then(|| AgentTraits { idempotent: agent_name == "a", ..AgentTraits::default() })
+    fn agent(&self, topic_name: &str) -> Option<AgentTraits> {
+        let known = ["a", "b"].contains(&topic_name);
+        known.then(|| AgentTraits { idempotent: topic_name == "a", ..AgentTraits::default() })
+    }
+
+    fn labels(&self, agent_name: &str) -> Option<Labels> {
+        ["a", "b"].contains(&agent_name).then(Labels::default)
     }
 
     fn has_capability(&self, capability: &str) -> bool {
@@ -184,7 +200,7 @@ fn alphabet() -> Vec<Input> {
         report("1", 1, "b", ReportStatus::Succeeded, Some("not mine")),
         report("2", 1, "a", ReportStatus::Succeeded, Some("done")),
         report("2", 1, "a", ReportStatus::Failed, None),
-        Input::Admitted { question: 1, agent_name: None },
+        Input::Admitted { question: 1, topic_name: None },
         timer(0, TimerKind::AcceptBy { step_id: "1".into(), attempt: 1 }),
         // Due, as all is at NOW: what was assigned then waits until then, what was accepted until later.
         timer(DEADLINE + 100, TimerKind::AcceptBy { step_id: "1".into(), attempt: 1 }),
@@ -210,6 +226,8 @@ struct Seen {
     completions: usize,
     /// Assignments withdrawn, and why.
     withdrawn: Vec<(String, String)>,
+    /// Assignments of whose end an outcome tells.
+    outcomes: Vec<String>,
     dead: usize,
 }
 
@@ -230,9 +248,14 @@ impl Seen {
                 Output::Decision { decision, .. } => self.decisions.push(decision.question),
                 Output::Completion(_) => self.completions += 1,
                 Output::Cancellation(out) => {
-                    let (step_id, attempt) = (&*out.withdrawn.step_id, out.withdrawn.attempt);
+                    let (step_id, attempt) = (&*out.ended.step_id, out.ended.attempt);
                     let id = AssignmentId { task_id: "t", accepted: out.task.accepted, step_id, attempt };
-                    self.withdrawn.push((id.to_string(), out.withdrawn.reason.clone()));
+                    self.withdrawn.push((id.to_string(), out.ended.withdrawn().unwrap_or_default().to_owned()));
+                }
+                Output::Outcome(out) => {
+                    let (step_id, attempt) = (&*out.ended.step_id, out.ended.attempt);
+                    let id = AssignmentId { task_id: "t", accepted: out.task.accepted, step_id, attempt };
+                    self.outcomes.push(id.to_string());
                 }
             }
         }
@@ -275,7 +298,30 @@ impl Seen {
         closed
     }
 
+    /// Assignments that ended, read off the states that the facts fold to: one that was with an agent and is no more.
+    fn ended(&self) -> Vec<String> {
+        let (mut workflow, mut ended) = (Workflow::default(), Vec::new());
+        let open = |workflow: &Workflow| -> BTreeSet<String> {
+            let with_agents = workflow.steps.iter().filter(|step| step.status.is_assigned());
+            let id = |step: &Step| {
+                AssignmentId { task_id: "t", accepted: workflow.accepted, step_id: &step.id, attempt: step.attempt }
+                    .to_string()
+            };
+            with_agents.map(id).collect()
+        };
+        for event in &self.facts {
+            let before = open(&workflow);
+            evolve(&mut workflow, event);
+            ended.extend(before.difference(&open(&workflow)).cloned());
+        }
+        ended.sort();
+        ended
+    }
+
     fn check(&self) {
+        let mut outcomes = self.outcomes.clone();
+        outcomes.sort();
+        assert_eq!(self.ended(), outcomes, "each assignment that ended has one outcome");
         let once: BTreeSet<&String> = self.assignments.iter().collect();
         assert_eq!(once.len(), self.assignments.len(), "no assignment twice: {:?}", self.assignments);
         assert!(self.decisions.is_sorted_by(|a, b| a < b), "no question is decided twice: {:?}", self.decisions);

@@ -91,7 +91,7 @@ fn one_match_on_the_first_hop_is_chosen_by_contract_without_scores() {
     let settled = World::of(chain()).input_contract("mail").settled();
     assert_eq!((&settled.choice, settled.by, settled.confidence), (&chose("Reader"), SettledBy::Contract, None));
     let chosen = settled.chosen.expect("an agent");
-    assert_eq!((chosen.topic_name.as_str(), &*chosen.version), ("reader", "1.0.0"));
+    assert_eq!((&*chosen.topic_name, &*chosen.version), ("reader", "1.0.0"));
     assert_eq!(chosen.output_contract.as_deref(), Some("invoice"));
     assert!(settled.candidates.iter().all(|candidate| candidate.score.is_none() && candidate.factors.is_empty()));
     assert_eq!(settled.candidates.len(), 3);

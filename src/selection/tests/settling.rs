@@ -18,7 +18,7 @@ fn an_agent_of_the_set_is_chosen_by_the_llm() {
     let settled = asked().answered(&names(" WEST ", 0.9));
     assert_eq!((&settled.choice, settled.by), (&chose("west"), SettledBy::Llm));
     assert_eq!((settled.confidence, settled.reason.as_str()), (Some(0.9), "because"));
-    assert_eq!(settled.chosen.as_ref().map(|chosen| chosen.topic_name.as_str()), Some("west"));
+    assert_eq!(settled.chosen.as_ref().map(|chosen| &*chosen.topic_name), Some("west"));
     assert_eq!(&*settled.candidates[0].agent_name, "west");
     assert_eq!(settled.eligible, ["cook", "east", "west"]);
     assert_eq!(settled.degraded, None);

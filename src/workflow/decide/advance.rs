@@ -57,7 +57,8 @@ fn begin(facts: &mut Facts<'_>, world: &dyn World) {
 
 /// Follows a plan that the LLM did not write.
 pub(super) fn follow(facts: &mut Facts<'_>, plan: Plan, world: &dyn World) {
-    let acceptance = PlanAcceptance { question: None, plan, attempts: Vec::new(), written: false };
+    let acceptance =
+        PlanAcceptance { question: None, plan, attempts: Vec::new(), prompt_version: None, written: false };
     facts.add(Fact::PlanAccepted(Box::new(acceptance)));
     advance(facts, world);
 }

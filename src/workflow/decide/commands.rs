@@ -152,7 +152,7 @@ fn one_step<'w>(
 /// The step that goes to another agent: one with an agent, or one that waits for one.
 fn reassigned(workflow: &Workflow, command: &Command, world: &dyn World) -> Result<Arc<str>, String> {
     if let Some(agent_name) = &command.agent_name
-        && world.agent(agent_name).is_none()
+        && world.labels(agent_name).is_none()
     {
         return Err(format!("agentName {agent_name:?} is not registered"));
     }

@@ -1,9 +1,9 @@
 //! What follows a failed attempt: another one, a person's word, or the end.
 
 use super::super::{
-    ApprovalReason, ErrorClass, Fact, NextAgent, OnStepFailure, Outcome, Prefer, Step, StepStatus, Workflow, World,
+    ApprovalReason, ErrorClass, Fact, NextAgent, OnStepFailure, Outcome, Prefer, Step, StepStatus, World,
 };
-use super::{Facts, advance, planning};
+use super::{Facts, advance, planning, seed};
 use std::sync::Arc;
 
 /// How an attempt failed; its step is closed by a fact already.
@@ -31,7 +31,7 @@ pub(super) fn settle(facts: &mut Facts<'_>, step_id: &Arc<str>, failure: &Failur
         give_up(facts, step_id, failure.code, &format!("{}{tried}", failure.message), world);
         return;
     }
-    let idempotent = world.agent(&step.agent_name).is_none_or(|agent| agent.idempotent);
+    let idempotent = world.agent(&step.topic_name).is_none_or(|agent| agent.idempotent);
     if failure.class == ErrorClass::Timeout && !idempotent {
         facts.add(Fact::ApprovalRequested {
             step_id: Arc::clone(step_id),
@@ -41,7 +41,8 @@ pub(super) fn settle(facts: &mut Facts<'_>, step_id: &Arc<str>, failure: &Failur
         return;
     }
     let next = (rule.agent == Prefer::Same).then(|| NextAgent::Again(Arc::clone(&step.agent_name)));
-    let wait = rule.wait(failures, failure.retry_after, seed(workflow, step));
+    let seed = seed(workflow, &[step.attempt, workflow.run], &step.id);
+    let wait = rule.wait(failures, failure.retry_after, seed);
     facts.add(Fact::RetryScheduled {
         step_id: Arc::clone(step_id),
         attempt: step.attempt,
@@ -50,14 +51,6 @@ pub(super) fn settle(facts: &mut Facts<'_>, step_id: &Arc<str>, failure: &Failur
         feedback: Some(failure.message.as_str().into()),
         class: failure.class,
     });
-}
-
-/// Differs between tasks, steps and attempts, and is the same however often it is decided (FNV-1a, 64 bits).
-fn seed(workflow: &Workflow, step: &Step) -> u64 {
-    let place = [workflow.accepted.offset.to_le_bytes(), i64::from(workflow.accepted.partition).to_le_bytes()];
-    let numbers = [step.attempt.to_le_bytes(), workflow.run.to_le_bytes()];
-    let bytes = place.concat().into_iter().chain(numbers.concat()).chain(step.id.bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The step has failed for good.

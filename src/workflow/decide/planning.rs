@@ -33,15 +33,20 @@ pub(super) fn planned(
     }
     let planning = workflow.planning.clone().filter(|planning| planning.question == question);
     let Some(Planning { tries, .. }) = planning else { return Err(Rejection::Stale("the question is not open")) };
-    let attempts = answer.attempts.clone();
+    let (attempts, prompt_version) = (answer.attempts.clone(), answer.prompt_version.clone());
     let faults = match &answer.plan {
         Ok(steps) => {
             let plan = whole(workflow, steps);
             let allowed = workflow.task.as_ref().map_or(&[][..], |task| &task.agents);
             let faults = plan_faults(&plan, allowed, world);
             if faults.is_empty() {
-                let acceptance =
-                    PlanAcceptance { question: Some(question), plan: plan.into(), attempts, written: true };
+                let acceptance = PlanAcceptance {
+                    question: Some(question),
+                    plan: plan.into(),
+                    attempts,
+                    prompt_version,
+                    written: true,
+                };
                 facts.add(Fact::PlanAccepted(Box::new(acceptance)));
                 advance::advance(facts, world);
                 return Ok(());
@@ -51,7 +56,8 @@ pub(super) fn planned(
         Err(code) => vec![format!("the LLM wrote no plan ({code})")],
     };
     let repairable = answer.plan.is_ok() && tries < MAX_TRIES;
-    facts.add(Fact::PlanRejected(Box::new(PlanRejection { question, faults: faults.clone().into(), attempts })));
+    let rejection = PlanRejection { question, faults: faults.clone().into(), attempts, prompt_version };
+    facts.add(Fact::PlanRejected(Box::new(rejection)));
     if repairable {
         ask(facts, tries + 1, faults, world.rules());
     } else {

@@ -143,8 +143,10 @@ fn succeeded(
         facts.end(Outcome::Failed, "too_large", detail);
         return;
     }
-    let contract = facts.workflow().planned(step_id).and_then(|planned| planned.output_contract.as_deref());
-    if let Some(reason) = world.output_fault(&report.agent_name, contract, &output) {
+    let workflow = facts.workflow();
+    let contract = workflow.planned(step_id).and_then(|planned| planned.output_contract.as_deref());
+    let topic_name = workflow.step(step_id).map_or("", |step| &step.topic_name);
+    if let Some(reason) = world.output_fault(topic_name, contract, &output) {
         facts.add(Fact::OutputRejected { step_id: Arc::clone(step_id), reason: reason.clone(), usage });
         let class = ErrorClass::InvalidOutput;
         let failure = Failure { class, code: class.symbol(), message: reason, retry_after: None };

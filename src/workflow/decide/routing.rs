@@ -4,7 +4,7 @@ use super::super::{
     Answer, ApprovalReason, Assigned, Choice, ChoiceState, Choosing, Decision, Fact, NextAgent, OpenChoice, Outcome,
     Payload, Phase, Pinned, Rules, Settled, SettledBy, Step, Task, Verdict, Workflow, World,
 };
-use super::{Facts, Rejection, max_hops, overspent};
+use super::{Facts, Rejection, max_hops, overspent, seed};
 use std::sync::Arc;
 
 /// How often a question is put again because the agent that was chosen is not eligible any more.
@@ -70,15 +70,25 @@ pub(super) fn admitted(
     world: &dyn World,
 ) -> Result<(), Rejection> {
     let open = outstanding(facts.workflow(), question)?;
-    let ChoiceState::Refused { eligible: refused, .. } = open.state else {
+    let ChoiceState::Refused { eligible: refused, busy } = open.state else {
         return Err(Rejection::Stale("the step does not wait"));
     };
-    let eligible = with_choosing(facts.workflow(), &open.step_id, |choosing| world.eligible(choosing));
-    if !is_next && eligible.is_none_or(|eligible| *eligible == *refused) {
+    let news = |choosing: &Choosing<'_>| is_news(choosing, &refused, &busy, world);
+    if !is_next && !with_choosing(facts.workflow(), &open.step_id, news).unwrap_or(false) {
         return Err(Rejection::Stale("the eligible agents are the ones refused"));
     }
     choose(facts, &open.step_id, world);
     Ok(())
+}
+
+/// Whether a choice that was refused with these agents eligible, and these busy, would come out otherwise now: others are
+/// eligible, or one more would do if it had room, whose line the step is to join. Whoever stands in an agent's line is let in
+/// by that, one after the other, and not all at once.
+pub fn is_news(choosing: &Choosing<'_>, eligible: &[String], busy: &[String], world: &dyn World) -> bool {
+    let by_line = world.limited(busy);
+    let now = world.eligible(choosing);
+    let others = now.iter().filter(|name| !by_line.contains(name)).ne(eligible.iter());
+    others || world.busy(choosing).iter().any(|topic| !busy.contains(topic))
 }
 
 fn outstanding(workflow: &Workflow, question: u32) -> Result<OpenChoice, Rejection> {
@@ -134,7 +144,7 @@ fn settle(
     }
     let workflow = facts.workflow();
     let step = workflow.step(step_id);
-    let asks = world.agent(&chosen.agent_name).is_some_and(|agent| agent.require_approval);
+    let asks = world.agent(&chosen.topic_name).is_some_and(|agent| agent.require_approval);
     if asks && !step.is_some_and(Step::is_approved) {
         let agent_name = Some(Arc::clone(&chosen.agent_name));
         let (step_id, reason) = (Arc::clone(step_id), ApprovalReason::Agent);
@@ -145,7 +155,7 @@ fn settle(
     let accept_by = facts.now.plus(rules.accept_timeout);
     let attempt_deadline = accept_by.plus(done_within(workflow, step_id, rules)).min(workflow.deadline);
     // Several steps of one decision share the agents' room.
-    world.assigned(&chosen.agent_name);
+    world.assigned(&chosen.topic_name);
     facts.add(Fact::StepAssigned(Box::new(Assigned {
         step_id: Arc::clone(step_id),
         chosen,
@@ -204,7 +214,7 @@ fn with_choosing<R>(workflow: &Workflow, step_id: &str, with: impl FnOnce(&Choos
         task,
         objective: planned.map_or(&task.objective, |planned| &planned.objective),
         value: value.as_ref(),
-        producer: producer.as_deref().filter(|_| !says_itself),
+        producer: producer.map(|step| &*step.topic_name).filter(|_| !says_itself),
         contract: match planned {
             Some(planned) => planned.input_contract.as_deref().or_else(|| {
                 let takes_the_tasks = planned.depends_on.is_empty() && planned.input.is_none();
@@ -225,6 +235,7 @@ fn with_choosing<R>(workflow: &Workflow, step_id: &str, with: impl FnOnce(&Choos
         declined: trouble.map_or(&[], |trouble| &trouble.declined_by),
         failed: trouble.map_or(&[], |trouble| &trouble.failed_by),
         picked_by_contract: &picked,
+        seed: seed(workflow, &[workflow.last_question], step_id),
     }))
 }
 

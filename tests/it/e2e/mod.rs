@@ -12,9 +12,11 @@ mod engine;
 mod heartbeats;
 mod llm;
 mod planning;
+mod prompts;
 mod real_llm;
 mod replay;
 mod routes;
+mod versions;
 mod withdrawals;
 
 use super::support::agents::definition;

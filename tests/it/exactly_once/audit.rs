@@ -59,7 +59,7 @@ pub(crate) fn audit(scratch: &Scratch, agents: &[&str]) -> Audit {
     let mut facts = 0;
     // By task and step, the assignment that is with an agent; and those that were closed over their agents' heads.
     let mut open: BTreeMap<(String, String), String> = BTreeMap::new();
-    let mut unsettled = BTreeSet::new();
+    let (mut unsettled, mut settled) = (BTreeSet::new(), BTreeSet::new());
     for record in read("task-events") {
         let task = record.text("taskId").to_owned();
         let (next, last) = histories.entry(task.clone()).or_insert((1, String::new()));
@@ -76,7 +76,9 @@ pub(crate) fn audit(scratch: &Scratch, agents: &[&str]) -> Audit {
             let step = (task.clone(), text("stepId"));
             match last.as_str() {
                 "STEP_ASSIGNED" => drop(open.insert(step, text("assignmentId"))),
-                "STEP_SUCCEEDED" | "STEP_FAILED" | "OUTPUT_REJECTED" => drop(open.remove(&step)),
+                "STEP_SUCCEEDED" | "STEP_FAILED" | "OUTPUT_REJECTED" | "INPUT_REQUESTED" => {
+                    settled.extend(open.remove(&step))
+                }
                 "STEP_TIMED_OUT" => unsettled.extend(open.remove(&step)),
                 "TASK_ENDED" => unsettled.extend(open.extract_if(.., |(of, _), _| *of == task).map(|(_, id)| id)),
                 _ => {}
@@ -98,6 +100,20 @@ pub(crate) fn audit(scratch: &Scratch, agents: &[&str]) -> Audit {
 
     if unsettled != withdrawn {
         faults.push(format!("closed before their agents' last word are {unsettled:?}, withdrawn are {withdrawn:?}"));
+    }
+
+    let mut outcomes = BTreeSet::new();
+    for record in read("agent-outcomes") {
+        let id = record.text("assignmentId").to_owned();
+        if id.is_empty() || !outcomes.insert(id.clone()) {
+            faults.push(format!("assignment {id:?} has two outcomes"));
+        }
+    }
+    let ended: BTreeSet<String> = settled.union(&unsettled).cloned().collect();
+    if ended != outcomes {
+        let (without, unfounded): (Vec<_>, Vec<_>) =
+            (ended.difference(&outcomes).collect(), outcomes.difference(&ended).collect());
+        faults.push(format!("ended without an outcome are {without:?}, with one but not ended {unfounded:?}"));
     }
 
     let dead_letters = [read("tasks.dlq"), read("agent-status.dlq")].concat();

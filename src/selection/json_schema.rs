@@ -49,7 +49,10 @@ const AT_LEAST: [&str; 5] = ["minimum", "exclusiveMinimum", "minLength", "minIte
 const AT_MOST: [&str; 5] = ["maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"];
 
 /// Checks a schema and gives what it is compared by.
-pub(super) fn check(text: &str) -> Result<Value, String> {
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn sound(text: &str) -> Result<Value, String> {
     let schema: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
     match jsonschema::options().offline().build(&schema) {
         Ok(_) => Ok(schema),
@@ -60,7 +63,8 @@ pub(super) fn check(text: &str) -> Result<Value, String> {
 }
 
 /// Why not all that the writer's schema allows is taken by the reader's; empty if it is.
-pub(super) fn unread(writer: &Value, reader: &Value) -> Vec<String> {
+#[must_use]
+pub fn unread(writer: &Value, reader: &Value) -> Vec<String> {
     if writer == reader {
         return Vec::new();
     }
@@ -281,9 +285,9 @@ mod tests {
 
     #[test]
     fn an_unsound_schema_is_told_with_its_place() {
-        let error = check(r#"{"properties": {"a": {"type": "strin"}}}"#).unwrap_err();
+        let error = sound(r#"{"properties": {"a": {"type": "strin"}}}"#).unwrap_err();
         assert!(error.contains("/properties/a/type"), "{error}");
-        assert!(check(r#"{"$ref": "http://example.invalid/x"}"#).is_err());
-        assert!(check("{").is_err());
+        assert!(sound(r#"{"$ref": "http://example.invalid/x"}"#).is_err());
+        assert!(sound("{").is_err());
     }
 }

@@ -1,0 +1,99 @@
+//! What a model is told of the agents: for the worker that asks it, and for people who want to read it.
+
+use super::rules::policy;
+use crate::config::Config;
+use crate::llm::{Ask, Card, PlanAsk, PlanLimits, Prompts, Worded};
+use crate::selection::{Agent, Availability, LlmUse, Policy, Registry, Terms, choose, same_name};
+use crate::workflow::{Choosing, Task, Verdict};
+use std::collections::BTreeMap;
+use tokio::time::Instant;
+
+/// The rules in force.
+pub(super) fn prompts(config: &Config) -> Prompts {
+    Prompts::new(config.llm.select_rules.as_deref(), config.llm.plan_rules.as_deref())
+}
+
+/// What the model is told of an agent.
+pub(super) fn card(agent: &Agent) -> Card {
+    let definition = agent.definition();
+    let words = |terms: &Terms| match &terms.contract {
+        Some(contract) => format!("{} {contract}", terms.format),
+        None => terms.format.clone(),
+    };
+    Card {
+        name: agent.name().to_owned(),
+        description: definition.description.clone(),
+        capabilities: definition.capabilities.clone(),
+        input: words(&definition.input),
+        output: words(&definition.output),
+    }
+}
+
+/// The agents that a plan for the task may name, those that fit its objective best first.
+pub(super) fn allowed(registry: &Registry, task: &Task) -> Vec<Card> {
+    let may = |agent: &Agent| task.agents.is_empty() || task.agents.iter().any(|name| same_name(name, agent.name()));
+    registry.by_fit(&task.objective).into_iter().filter(|agent| may(agent)).map(|agent| card(agent)).collect()
+}
+
+pub(super) fn limits(config: &Config) -> PlanLimits {
+    let workflow = &config.workflow;
+    PlanLimits { max_steps: workflow.max_steps, max_depth: workflow.max_depth, max_fan_out: workflow.max_fan_out }
+}
+
+/// How a model would be asked who works first on a task, were it asked.
+#[must_use]
+pub fn of_choice(config: &Config, registry: &Registry, task: &Task) -> Worded {
+    let policy = Policy { llm: LlmUse::Always, llm_by_type: BTreeMap::new(), ..policy(config, true) };
+    let choosing = Choosing {
+        task,
+        objective: &task.objective,
+        value: task.input.as_ref(),
+        producer: None,
+        contract: task.input_contract.as_deref(),
+        capability: None,
+        may_end: false,
+        pinned: None,
+        again: None,
+        declined: &[],
+        failed: &[],
+        picked_by_contract: &[],
+        seed: 0,
+    };
+    let there: Availability = registry.current().iter().map(|agent| agent.topic_name()).collect();
+    let set = match choose(registry, &there, &policy, &choosing) {
+        Verdict::Ask { set, .. } => set,
+        Verdict::Settled(settled) => settled.eligible,
+    };
+    let ask = Ask {
+        task_id: task.id.clone(),
+        question: 1,
+        objective: task.objective.clone(),
+        last_output: None,
+        last_agent: None,
+        history: Vec::new(),
+        candidates: set.iter().filter_map(|name| registry.agent(name)).map(|agent| card(agent)).collect(),
+        offers_done: false,
+        deadline: Instant::now(),
+    };
+    prompts(config).select(&ask)
+}
+
+/// How a model would be asked for a plan of a task.
+#[must_use]
+pub fn of_plan(config: &Config, registry: &Registry, task: &Task) -> Worded {
+    let ask = PlanAsk {
+        task_id: task.id.clone(),
+        question: 1,
+        objective: task.objective.clone(),
+        input: task.input.clone(),
+        input_contract: task.input_contract.clone(),
+        agents: allowed(registry, task),
+        precedents: Vec::new(),
+        so_far: Vec::new(),
+        rejected: None,
+        faults: [].into(),
+        limits: limits(config),
+        deadline: Instant::now(),
+    };
+    prompts(config).plan(&ask)
+}
