@@ -19,7 +19,7 @@ pub struct Insights {
     pub stale_after: Duration,
     /// Capabilities, and task types, kept of one agent at most.
     pub max_kinds: usize,
-    /// Between two records of one agent; a breaker that changes is told at once.
+    /// Between two records of one agent; a breaker that changes and an anomaly are told at once.
     #[serde(with = "duration")]
     pub publish_every: Duration,
     /// Share of failures among the latest outcomes, 0 to 1, that opens a circuit breaker.

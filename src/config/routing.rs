@@ -27,6 +27,7 @@ pub struct Routing {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Weights {
+    pub fit: f64,
     pub success: f64,
     pub latency: f64,
     pub quality: f64,
@@ -37,7 +38,7 @@ pub struct Weights {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self { success: 1.0, latency: 0.1, quality: 0.3, specialization: 0.1, capacity: 0.1, cost: 0.05 }
+        Self { fit: 0.5, success: 1.0, latency: 0.1, quality: 0.3, specialization: 0.1, capacity: 0.1, cost: 0.05 }
     }
 }
 
@@ -60,7 +61,7 @@ impl Default for Routing {
             threshold: 0.5,
             shortlist: 20,
             llm_by_type: BTreeMap::new(),
-            epsilon: 0.1,
+            epsilon: 0.15,
             exploration: 0.1,
             weights: Weights::default(),
         }
@@ -73,11 +74,12 @@ impl Routing {
         checks.that(unit.contains(&self.margin), "routing.margin", "must be between 0 and 1", "use 0.6");
         checks.that(unit.contains(&self.threshold), "routing.threshold", "must be between 0 and 1", "use 0.5");
         checks.range("routing.shortlist", self.shortlist, 1, 20);
-        checks.that(unit.contains(&self.epsilon), "routing.epsilon", "must be between 0 and 1", "use 0.1");
+        checks.that(unit.contains(&self.epsilon), "routing.epsilon", "must be between 0 and 1", "use 0.15");
         let half = 0.0..=0.5;
         checks.that(half.contains(&self.exploration), "routing.exploration", "must be between 0 and 0.5", "use 0.1");
-        let Weights { success, latency, quality, specialization, capacity, cost } = self.weights;
+        let Weights { fit, success, latency, quality, specialization, capacity, cost } = self.weights;
         for (name, weight) in [
+            ("fit", fit),
             ("success", success),
             ("latency", latency),
             ("quality", quality),

@@ -1,5 +1,6 @@
 //! `AgentHealth` on the wire: how an agent is, and all that is known of its outcomes.
 
+use super::anomaly_watch::{ActiveAlert, AnomalyWatch};
 use super::schema::{RecordKind, WireRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,6 +34,11 @@ pub struct AgentHealth {
     pub task_types: BTreeMap<String, AgentStatistics>,
     #[serde(default)]
     pub trend: AgentTrend,
+    /// What is unusual of it and goes on.
+    #[serde(default)]
+    pub alerts: Vec<ActiveAlert>,
+    #[serde(default)]
+    pub anomalies: AnomalyWatch,
     #[serde(default)]
     pub instances: Vec<AgentInstance>,
     #[serde(default)]

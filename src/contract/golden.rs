@@ -369,6 +369,8 @@ fn health_of_other_versions_is_read() {
             slow: true,
             loaded: true,
         },
+        alerts: vec![],
+        anomalies: AnomalyWatch::default(),
         instances: vec![AgentInstance {
             instance: "i-1".into(),
             version: "2.1.0".into(),
@@ -383,7 +385,69 @@ fn health_of_other_versions_is_read() {
         at: T,
     };
     let first = sample(HealthState::Unhealthy, BreakerState::Open, InstanceStanding::Stale);
-    check(&first, &sample(HealthState::Unknown, BreakerState::Unknown, InstanceStanding::Unknown));
+    let later = sample(HealthState::Unknown, BreakerState::Unknown, InstanceStanding::Unknown);
+    assert_eq!((&read_golden("v1").0, &read_golden("newer").0), (&first, &later));
+
+    let run = |sum, observations, since| EvidenceRun { sum, observations, total: 6.5, since };
+    let alert = ActiveAlert {
+        metric: AlertMetric::Latency,
+        kind: AlertKind::Jump,
+        since: T - 9,
+        at: T - 8,
+        value: 812.5,
+        expected: 100.5,
+        deviation: 7.5,
+        threshold: 6.0,
+        observations: 9,
+    };
+    let level = LevelWatch {
+        metric: AlertMetric::Latency,
+        seen: 70,
+        usual: 4.5,
+        variance: 0.25,
+        resemblance: 0.125,
+        last: 1.5,
+        lately: 2.5,
+        rise: run(3.5, 2, T - 7),
+        fall: run(0.5, 1, T - 6),
+        recovered: 1.25,
+    };
+    let failures = FailureWatch {
+        seen: 80,
+        failures: 4.5,
+        outcomes: 75.5,
+        jump: run(1.5, 3, T - 5),
+        drift: run(2.5, 4, T - 4),
+        recovered: 0.75,
+    };
+    let silence = SilenceWatch { heard: T - 3, seen: 12, usual: 9.25, variance: 0.5 };
+    let anomalies = AnomalyWatch { levels: vec![level], failures: Some(failures), silence: Some(silence) };
+    let second = AgentHealth { alerts: vec![alert], anomalies, ..first };
+    let (read, bytes) = read_golden::<AgentHealth>("v2");
+    assert_eq!(read, second);
+    assert_eq!(wire::encode(1, &second)[5..], bytes, "it is written otherwise than kept");
+}
+
+#[test]
+fn alerts_of_other_versions_are_read() {
+    let sample = |metric, kind, state| Alert {
+        alert_id: "adder~LATENCY~1700000000122".into(),
+        agent_name: "Adder".into(),
+        version: "2.1.0".into(),
+        metric,
+        kind,
+        state,
+        value: 812.5,
+        expected: 100.5,
+        deviation: 7.5,
+        threshold: 6.0,
+        observations: 9,
+        since: T - 5,
+        at: T,
+        message: "as usual again".into(),
+    };
+    let later = sample(AlertMetric::Unknown, AlertKind::Unknown, AlertState::Unknown);
+    check(&sample(AlertMetric::OutputSize, AlertKind::Drift, AlertState::Ended), &later);
 }
 
 #[test]
@@ -532,6 +596,7 @@ fn bytes_cut_short_or_with_more_behind_are_no_record() {
     check::<Cancellation>();
     check::<AgentOutcome>();
     check::<AgentHealth>();
+    check::<Alert>();
     check::<Snapshot>();
 }
 

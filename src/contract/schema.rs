@@ -38,6 +38,7 @@ pub enum RecordKind {
     Cancellation,
     AgentOutcome,
     AgentHealth,
+    Alert,
     Snapshot,
 }
 
@@ -65,7 +66,7 @@ macro_rules! entries {
 }
 
 /// In the order of [`RecordKind::ALL`].
-static ENTRIES: LazyLock<[Entry; 13]> = LazyLock::new(|| {
+static ENTRIES: LazyLock<[Entry; 14]> = LazyLock::new(|| {
     bound_allocations();
     entries![
         "TaskSubmitted",
@@ -80,6 +81,7 @@ static ENTRIES: LazyLock<[Entry; 13]> = LazyLock::new(|| {
         "Cancellation",
         "AgentOutcome",
         "AgentHealth",
+        "Alert",
         "Snapshot",
     ]
 });
@@ -98,7 +100,7 @@ fn bound_allocations() {
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::TaskSubmitted,
         Self::AgentDefinition,
         Self::AgentHeartbeat,
@@ -111,6 +113,7 @@ impl RecordKind {
         Self::Cancellation,
         Self::AgentOutcome,
         Self::AgentHealth,
+        Self::Alert,
         Self::Snapshot,
     ];
 
@@ -162,6 +165,7 @@ impl RecordKind {
             "cancellations" => Self::Cancellation,
             "agent-outcomes" => Self::AgentOutcome,
             "agent-health" => Self::AgentHealth,
+            "alerts" => Self::Alert,
             "task-state" => Self::Snapshot,
             _ if suffix.starts_with("assignments.") || suffix == "assignments" => Self::Assignment,
             _ => return None,

@@ -124,11 +124,12 @@ macro_rules! built_in {
     };
 }
 
-const BUILT_IN: [(&str, &str); 15] = built_in![
+const BUILT_IN: [(&str, &str); 16] = built_in![
     "agent-health",
     "agent-outcomes",
     "agent-status",
     "agents",
+    "alerts",
     "assignments",
     "cancellations",
     "completions",

@@ -1,3 +1,4 @@
+use super::anomaly::Anomalies;
 use super::breaker::{Breaker, BreakerRules, Phase};
 use super::forgetting::{Forgetting, Mean};
 use super::presence::{Instance, Instances, Standing};
@@ -84,6 +85,8 @@ pub struct AgentState {
     pub failing: bool,
     pub slow: bool,
     pub loaded: bool,
+    /// What is unusual of it.
+    pub anomalies: Anomalies,
     pub instances: Instances,
     pub condition: Condition,
     pub reason: String,

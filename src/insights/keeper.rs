@@ -2,20 +2,21 @@
 //!
 //! Whenever the group decides, `agent-health` is read to its true end first: by then no predecessor can write there any
 //! more, since its offsets would be refused and with them its records. From there on outcomes are taken as they come and
-//! a transaction holds the state of all agents that changed with the next offset of all that was read. Whatever else
-//! goes wrong has one answer: drop it all and join anew.
+//! a transaction holds the state of all agents that changed, and the alerts, with the next offset of all that was read.
+//! Whatever else goes wrong has one answer: drop it all and join anew.
 
 use super::agent::{AgentState, Rules};
+use super::anomaly::Notice;
+use super::anomaly_record::alert_of;
 use super::presence::Instance;
 use super::record::{health_of, observation_of, state_of};
 use crate::contract::{
-    AgentHealth, AgentOutcome, Codec, Envelope, RecordKind, Registry, Undecided, home_partition, rfc3339,
+    AgentHealth, AgentOutcome, Codec, Envelope, Registry, Undecided, WireRecord, home_partition, rfc3339,
 };
 use crate::kafka::lives::Lives;
 use crate::kafka::relay::{Outcome, Outgoing, Relay, RelayFault, RelaySettings};
 use crate::kafka::table::Table;
 use crate::kafka::tail::Tailed;
-use crate::selection::{Version, fold};
 use crate::telemetry::{Health, Metrics};
 use crate::worker::{Clock, Presence, SharedPresence, SharedRegistry};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,8 +50,9 @@ pub struct Keeper {
     /// Of `agent-outcomes`.
     pub settings: RelaySettings,
     pub kafka: crate::kafka::Connection,
-    /// The topic's full name.
+    /// The topics' full names.
     pub health_topic: Arc<str>,
+    pub alerts_topic: Arc<str>,
     /// How many partitions `agent-outcomes` has.
     pub partitions: i32,
     pub rules: Rules,
@@ -86,7 +88,9 @@ struct Kept {
     changed: BTreeSet<String>,
     /// Agents to be forgotten.
     gone: BTreeSet<String>,
-    /// A breaker changed.
+    /// Anomalies to be told of, by topic name.
+    notices: Vec<(String, Notice)>,
+    /// A breaker changed, or an anomaly began or ended.
     is_urgent: bool,
     written: Instant,
     looked: Option<Instant>,
@@ -183,6 +187,7 @@ impl Keeper {
             next,
             changed: BTreeSet::new(),
             gone: BTreeSet::new(),
+            notices: Vec::new(),
             is_urgent: false,
             written: Instant::now(),
             looked: None,
@@ -190,7 +195,7 @@ impl Keeper {
     }
 
     /// A record of our own; the inner error is for ever, the outer for as long as the registry is away.
-    fn decode<T: crate::contract::WireRecord>(&self, value: &[u8]) -> Result<Result<T, String>, String> {
+    fn decode<T: WireRecord>(&self, value: &[u8]) -> Result<Result<T, String>, String> {
         loop {
             match self.codec.decode(value) {
                 Ok(record) => return Ok(Ok(record)),
@@ -222,11 +227,13 @@ impl Keeper {
         let state = kept.agents.entry(topic_name.clone()).or_default();
         state.agent_name.clone_from(&outcome.agent_name);
         state.version.clone_from(&outcome.version);
-        let now = self.clock.now().0;
-        if state.take(&observation_of(outcome), now, &self.rules) {
+        let (now, seen) = (self.clock.now().0, observation_of(outcome));
+        if state.take(&seen, now, &self.rules) {
             told(&topic_name, state);
             kept.is_urgent = true;
         }
+        let notices = state.anomalies.take(&seen);
+        notices.into_iter().for_each(|notice| kept.tell(&topic_name, notice));
         kept.gone.remove(&topic_name);
         kept.changed.insert(topic_name);
         Ok(())
@@ -243,51 +250,71 @@ impl Keeper {
         let registry = self.agents.get();
         for (topic_name, entry) in registry.entries() {
             let Ok(agent) = entry else { continue };
-            if !kept.agents.contains_key(topic_name) && presence.knows(agent.folded_name()) {
+            if !kept.agents.contains_key(topic_name) && presence.knows(topic_name) {
                 let agent_name = agent.name().to_owned();
                 kept.agents.insert(topic_name.to_owned(), AgentState { agent_name, ..AgentState::default() });
             }
         }
-        let now = self.clock.now();
+        let (now, mut notices) = (self.clock.now(), Vec::new());
         for (topic_name, state) in &mut kept.agents {
             if !kept.held.contains(&home_partition(topic_name, self.partitions)) {
                 continue;
             }
             let before = Seen::of(state);
-            let heard = heard(&presence, state, topic_name);
+            let heard = heard(&presence, topic_name);
             let brokers = presence.brokers_time(now).0;
             state.instances.look(heard, brokers, self.rules.stale_after, self.rules.gone_after);
+            let is_registered = registry.by_topic(topic_name).is_some();
+            let is_awaited = is_registered && !presence.has_left(topic_name);
+            let notice = match state.instances.latest().map(|instance| instance.at) {
+                Some(heard) if is_awaited => state.anomalies.listen(heard, brokers, self.rules.stale_after),
+                _ => state.anomalies.let_be(brokers),
+            };
+            let is_news = notice.is_some();
+            notices.extend(notice.map(|notice| (topic_name.clone(), notice)));
             if state.tick(now.0, &self.rules) {
                 told(topic_name, state);
                 kept.is_urgent = true;
             }
-            if registry.by_topic(topic_name).is_none() && now.0 - state.heard() > FORGOTTEN_AFTER {
+            if !is_registered && now.0 - state.heard() > FORGOTTEN_AFTER {
                 kept.gone.insert(topic_name.clone());
-            } else if Seen::of(state) != before {
+            } else if is_news || Seen::of(state) != before {
                 kept.changed.insert(topic_name.clone());
             }
         }
+        notices.into_iter().for_each(|(topic_name, notice)| kept.tell(&topic_name, notice));
     }
 
-    /// One transaction: the state of all that changed, and the offsets of all that was read.
+    /// One transaction: the state of all that changed, what is to be told of it, and the offsets of all that was read.
     fn write(&self, relay: &mut Relay, kept: &mut Kept) -> Result<(), RelayFault> {
         if !kept.is_behind(relay) {
             return Ok(());
         }
         let now = self.clock.now().0;
         let changed = std::mem::take(&mut kept.changed);
-        let mut records = Vec::with_capacity(changed.len() + kept.gone.len());
+        let gone = std::mem::take(&mut kept.gone);
+        for topic_name in &gone {
+            let notices = kept.agents.get_mut(topic_name).map(|state| state.anomalies.forget(now)).unwrap_or_default();
+            notices.into_iter().for_each(|notice| kept.tell(topic_name, notice));
+        }
+        let mut records = Vec::with_capacity(changed.len() + gone.len() + kept.notices.len());
+        for (topic_name, notice) in std::mem::take(&mut kept.notices) {
+            let Some(state) = kept.agents.get(&topic_name) else { continue };
+            let alert = alert_of(&topic_name, state, &notice);
+            let id = format!("{}~{}", alert.alert_id, alert.state.symbol());
+            records.push(self.record(&self.alerts_topic, &topic_name, &id, Some(&alert), now));
+        }
         for topic_name in changed {
             if let Some(state) = kept.agents.get_mut(&topic_name) {
                 // Judged as it is after the last outcome.
                 state.tick(now, &self.rules);
-                records.push(self.record(&topic_name, Some(&health_of(state, now)), now));
+                records.push(self.health_record(&topic_name, Some(&health_of(state, now)), now));
             }
         }
-        for topic_name in std::mem::take(&mut kept.gone) {
+        for topic_name in gone {
             tracing::info!(topic_name, "an agent is forgotten: it is not registered, and nothing was heard of it");
             kept.agents.remove(&topic_name);
-            records.push(self.record(&topic_name, None, now));
+            records.push(self.health_record(&topic_name, None, now));
         }
         match relay.transact_to(&records, &kept.next) {
             Outcome::Committed => {
@@ -298,18 +325,28 @@ impl Keeper {
         }
     }
 
-    fn record(&self, topic_name: &str, health: Option<&AgentHealth>, now: i64) -> Outgoing {
-        let (id, time) = (format!("{topic_name}~health~{now}"), rfc3339(now));
+    fn health_record(&self, topic_name: &str, health: Option<&AgentHealth>, now: i64) -> Outgoing {
+        self.record(&self.health_topic, topic_name, &format!("{topic_name}~health~{now}"), health, now)
+    }
+
+    fn record<T: WireRecord>(
+        &self,
+        topic: &Arc<str>,
+        topic_name: &str,
+        id: &str,
+        record: Option<&T>,
+        now: i64,
+    ) -> Outgoing {
+        let time = rfc3339(now);
         let source = format!("baton/{}/insights", self.codec.prefix());
-        let kind = RecordKind::AgentHealth;
-        let envelope = Envelope { id: &id, kind, source: &source, time: &time, traceparent: None };
+        let envelope = Envelope { id, kind: T::KIND, source: &source, time: &time, traceparent: None };
         let headers = envelope.headers().into_iter();
         Outgoing {
-            topic: Arc::clone(&self.health_topic),
+            topic: Arc::clone(topic),
             // One there is.
             partition: 0,
             key: Some(topic_name.as_bytes().to_vec()),
-            value: health.map(|health| self.codec.encode(health)),
+            value: record.map(|record| self.codec.encode(record)),
             headers: headers.map(|(name, value)| (name.into(), Some(value.into_owned().into_bytes()))).collect(),
             timestamp: None,
             origin: 0,
@@ -326,6 +363,18 @@ impl Kept {
     /// Whether there is something to be written.
     fn is_behind(&self, relay: &Relay) -> bool {
         !self.changed.is_empty() || !self.gone.is_empty() || self.next != *relay.committed()
+    }
+
+    /// Keeps an anomaly for the next transaction, which is at once.
+    fn tell(&mut self, topic_name: &str, notice: Notice) {
+        let message = &notice.message;
+        if notice.raised {
+            tracing::warn!(topic_name, message, "unusual");
+        } else {
+            tracing::info!(topic_name, message, "no longer unusual");
+        }
+        self.notices.push((topic_name.to_owned(), notice));
+        self.is_urgent = true;
     }
 }
 
@@ -348,12 +397,8 @@ impl Seen {
     }
 }
 
-/// The last heartbeats of an agent's instances: of several majors under one name each has its own.
-fn heard(presence: &Presence, state: &AgentState, topic_name: &str) -> Vec<Instance> {
-    let major = topic_name.rsplit_once(".v").and_then(|(_, major)| major.parse::<u64>().ok()).unwrap_or(1);
-    let of_major = |version: &str| Version::parse(version).is_none_or(|version| version.major.max(1) == major);
-    let name = fold(&state.agent_name);
-    let instances = presence.instances(&name).filter(|(_, sign)| of_major(&sign.version));
+/// The last heartbeats of an agent's instances.
+fn heard(presence: &Presence, topic_name: &str) -> Vec<Instance> {
     let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let instance = |(name, sign): (&str, &crate::worker::Sign)| Instance {
         name: name.to_owned(),
@@ -363,7 +408,7 @@ fn heard(presence: &Presence, state: &AgentState, topic_name: &str) -> Vec<Insta
         capacity: count(sign.capacity),
         standing: super::Standing::Fresh,
     };
-    instances.map(instance).collect()
+    presence.instances(topic_name).map(instance).collect()
 }
 
 fn told(topic_name: &str, state: &AgentState) {

@@ -11,6 +11,8 @@
 //! them came to; so whatever happens to it, each outcome counts once.
 
 mod agent;
+mod anomaly;
+mod anomaly_record;
 mod breaker;
 mod forgetting;
 mod keeper;
@@ -23,6 +25,7 @@ mod statistics;
 mod tests;
 
 pub use agent::{AgentState, Condition, Parts, Rules};
+pub use anomaly::{Anomalies, Change, Episode, Kind, Level, Metric, Notice, Rate, Run, Silence};
 pub use breaker::{Breaker, BreakerRules, Phase};
 pub use forgetting::{Forgetting, Mean};
 pub use keeper::{Keeper, KeeperEnded};

@@ -1,6 +1,7 @@
 //! An agent's state as its record, and back. Whatever a record holds, a state comes of it.
 
 use super::agent::{AgentState, Condition};
+use super::anomaly_record::{alerts_of, anomalies_of, watch_of};
 use super::breaker::{Breaker, Phase};
 use super::forgetting::Mean;
 use super::posterior::Posterior;
@@ -90,6 +91,8 @@ pub fn health_of(state: &AgentState, at: i64) -> AgentHealth {
             slow: state.slow,
             loaded: state.loaded,
         },
+        alerts: alerts_of(&state.anomalies),
+        anomalies: watch_of(&state.anomalies),
         instances: state.instances.iter().map(instance_to_wire).collect(),
         in_flight,
         capacity,
@@ -140,6 +143,7 @@ pub fn state_of(health: &AgentHealth) -> AgentState {
         failing: health.trend.failing,
         slow: health.trend.slow,
         loaded: health.trend.loaded,
+        anomalies: anomalies_of(health),
         instances: Instances::of(health.instances.iter().map(instance_of)),
         condition: match health.state {
             HealthState::Healthy | HealthState::Unknown => Condition::Healthy,
@@ -224,15 +228,15 @@ fn instance_of(wire: &AgentInstance) -> Instance {
     }
 }
 
-fn sound(number: f64) -> f64 {
+pub(super) fn sound(number: f64) -> f64 {
     if number.is_finite() { number.max(0.0) } else { 0.0 }
 }
 
-fn signed(number: u32) -> i32 {
+pub(super) fn signed(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-fn unsigned(number: i32) -> u32 {
+pub(super) fn unsigned(number: i32) -> u32 {
     u32::try_from(number).unwrap_or_default()
 }
 

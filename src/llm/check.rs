@@ -39,6 +39,7 @@ async fn one(lane: &Lane, until: Instant) -> Result<String, String> {
         capabilities: vec![],
         input: String::new(),
         output: String::new(),
+        lately: String::new(),
     };
     let ask = Ask {
         task_id: "check".to_owned(),

@@ -85,6 +85,8 @@ pub struct Card {
     pub input: String,
     /// What it produces, likewise.
     pub output: String,
+    /// How its work went lately, in our words; empty = not known.
+    pub lately: String,
 }
 
 /// The providers, with their breakers and limits. One per process; shared by reference.

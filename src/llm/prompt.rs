@@ -64,6 +64,13 @@ impl Prompt {
         }
         let version = format!("{}+{:08x}", rules.version, short_hash(&user));
 
+        // Changes from hour to hour, so it is no part of the version.
+        if cards.iter().any(|card| !card.lately.is_empty()) {
+            user.push_str("\nLATELY, as measured: between agents that fit alike prefer the one that does better\n");
+            for card in cards.iter().filter(|card| !card.lately.is_empty()) {
+                let _ = writeln!(user, "{:?}: {}", line(&card.name, NAME_CAP), card.lately);
+            }
+        }
         if !ask.history.is_empty() {
             user.push_str("\nHISTORY of this task, oldest first: step, agent\n<<<\n");
             for (agent, step) in &ask.history[ask.history.len().saturating_sub(MAX_HISTORY)..] {
@@ -174,6 +181,7 @@ mod tests {
             capabilities: vec!["a".to_owned(), "b".to_owned()],
             input: "text/plain".to_owned(),
             output: String::new(),
+            lately: String::new(),
         }
     }
 
@@ -193,6 +201,20 @@ mod tests {
             offers_done: false,
             deadline: tokio::time::Instant::now(),
         }
+    }
+
+    #[test]
+    fn how_work_went_lately_is_told_and_is_no_other_version_of_the_prompt() {
+        let told = Card { lately: "60 % of its work succeeds".to_owned(), ..card("B", "b") };
+        let without = prompt(&ask(vec![card("A", "a"), card("B", "b")]));
+        let with = prompt(&ask(vec![card("A", "a"), told]));
+        assert_eq!(without.version, with.version);
+        assert!(!without.user.contains("LATELY"));
+        assert!(
+            with.user.contains("LATELY") && with.user.contains("\"B\": 60 % of its work succeeds\n"),
+            "{}",
+            with.user
+        );
     }
 
     #[test]

@@ -91,6 +91,7 @@ mod tests {
             capabilities: vec![],
             input: String::new(),
             output: String::new(),
+            lately: String::new(),
         };
         let ask = Ask {
             task_id: "t".to_owned(),

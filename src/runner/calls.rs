@@ -17,7 +17,7 @@ use tracing::instrument::Instrumented;
 use tracing::{Instrument, Span};
 
 /// What the LLM is told of the agents in a set, in the set's order; who is not registered any more is left out.
-pub type CardsOf = Arc<dyn Fn(&[String]) -> Vec<Card> + Send + Sync>;
+pub type CardsOf = Arc<dyn Fn(&[String], Option<&str>) -> Vec<Card> + Send + Sync>;
 
 /// What the LLM is told of the agents that a plan for the task may name, best first.
 pub type AllowedBy = Arc<dyn Fn(&Task) -> Vec<Card> + Send + Sync>;

@@ -42,7 +42,7 @@ pub(super) fn ask(
         last_output: value.filter(|_| producer.is_some()),
         last_agent: producer.map(|step| step.agent_name.to_string()),
         history: done.map(|step| (step.agent_name.to_string(), step.id.to_string())).collect(),
-        candidates: (asker.cards)(set),
+        candidates: (asker.cards)(set, workflow.task.as_ref().and_then(|task| task.kind.as_deref())),
         offers_done,
         deadline: instant(deadline),
     }
@@ -131,10 +131,11 @@ mod tests {
             capabilities: vec![],
             input: String::new(),
             output: String::new(),
+            lately: String::new(),
         };
         Asker {
             llm: Arc::new(Llm::new(Settings { providers }).unwrap()),
-            cards: Arc::new(|_| vec![]),
+            cards: Arc::new(|_, _| vec![]),
             allowed: Arc::new(move |task| task.agents.iter().map(|name| card(name)).collect()),
             limits: PlanLimits { max_steps: 10, max_depth: 5, max_fan_out: 5 },
             runtime: Handle::current(),

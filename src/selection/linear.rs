@@ -22,7 +22,7 @@ pub(super) struct Linear {
 /// Times each lesson is learned; fewer where there are many, so that the time stays bounded.
 const ROUNDS: usize = 24;
 const LEAST_ROUNDS: usize = 3;
-const LESSONS: usize = 100_000;
+const LESSONS_TIMES_RIVALS: usize = 400_000;
 /// The first step's length; later ones are shorter.
 const STEP: f32 = 2.0;
 /// Bounds of the table, in weights of 4 bytes.
@@ -34,7 +34,7 @@ impl Linear {
         let rivals = lessons.iter().map(|lesson| lesson.rivals.len()).max().unwrap_or(0);
         let wanted = (8 * terms * rivals).next_power_of_two().clamp(LEAST_WEIGHTS, MOST_WEIGHTS);
         let mut model = Self { weights: vec![0.0; wanted] };
-        let rounds = (LESSONS / lessons.len().max(1)).clamp(LEAST_ROUNDS, ROUNDS);
+        let rounds = (LESSONS_TIMES_RIVALS / (lessons.len() * rivals).max(1)).clamp(LEAST_ROUNDS, ROUNDS);
         let mut scores = Vec::with_capacity(rivals);
         for round in 0..rounds {
             let step = STEP / (1.0 + 3.0 * round as f32 / rounds as f32);

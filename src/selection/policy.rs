@@ -48,7 +48,7 @@ impl Default for Policy {
             threshold: 0.5,
             shortlist: 20,
             weights: Weights::default(),
-            epsilon: 0.1,
+            epsilon: 0.15,
             exploration: 0.1,
         }
     }

@@ -7,12 +7,16 @@ use super::track::{Merit, merits};
 
 /// The label of a task that keeps what belongs together with one agent.
 const AFFINITY: &str = "affinity";
+/// The least a fit can be against the best of those that have a capability in common.
+const LEAST_FIT: f64 = 0.001;
 
 /// Who stands in for the agent that fits best, what speaks for each, and who is taken.
 pub(super) struct Preference {
     /// Places in the registry, the best fitting first; never empty.
     pub(super) group: Vec<usize>,
     merits: Vec<Merit>,
+    /// How the texts of each fit against those of the best of them, 0 to 1.
+    fits: Vec<f64>,
     /// How likely each was to be taken.
     probabilities: Vec<f64>,
     /// The place of the one that is taken.
@@ -40,6 +44,8 @@ impl Preference {
         let (inside, outside): (Vec<_>, Vec<_>) =
             ranked.iter().copied().zip(chances).partition(|(place, _)| scene.stands_in(ranked[0], *place));
         let chance: f64 = inside.iter().map(|(_, chance)| chance).sum();
+        let most = inside.iter().map(|(_, chance)| *chance).fold(f64::MIN_POSITIVE, f64::max);
+        let fits: Vec<f64> = inside.iter().map(|(_, chance)| (chance / most).clamp(LEAST_FIT, 1.0)).collect();
         let group: Vec<usize> = inside.into_iter().map(|(place, _)| place).collect();
         let task = scene.choosing.task;
         let merits = merits(
@@ -48,8 +54,11 @@ impl Preference {
             scene.capability_of(ranked[0]),
             &policy.weights,
         );
-        let contenders: Vec<Contender> =
-            merits.iter().map(|merit| Contender { belief: merit.belief, rest: merit.rest }).collect();
+        let contender = |(merit, fit): (&Merit, &f64)| Contender {
+            belief: merit.belief,
+            rest: merit.rest * fit.powf(policy.weights.fit),
+        };
+        let contenders: Vec<Contender> = merits.iter().zip(&fits).map(contender).collect();
         let exploration = if task.explore { policy.exploration } else { 0.0 };
         let bounds = Bounds { success: policy.weights.success, epsilon: policy.epsilon, exploration };
         let (probabilities, taken, how) = taken(scene, &group, &contenders, &bounds);
@@ -59,7 +68,7 @@ impl Preference {
         let mut best: Vec<f64> = scores.iter().copied().chain(outside.iter().map(|(_, chance)| *chance)).collect();
         best.sort_by(|a, b| b.total_cmp(a));
         let lead = best[0] - best.get(1).copied().unwrap_or(0.0);
-        Self { taken: group[taken], group, merits, probabilities, how, chance: chance.min(1.0), lead, scores }
+        Self { taken: group[taken], group, merits, fits, probabilities, how, chance: chance.min(1.0), lead, scores }
     }
 
     /// The agent's score, 0 to 1, if it is in the group.
@@ -75,11 +84,10 @@ impl Preference {
 
     /// What speaks for the agent besides its texts, where it was compared with others.
     pub(super) fn factors(&self, place: usize) -> Vec<(&'static str, f64)> {
-        let Some(merit) = self.index(place).map(|index| &self.merits[index]).filter(|_| self.group.len() > 1) else {
-            return Vec::new();
-        };
+        let Some(index) = self.index(place).filter(|_| self.group.len() > 1) else { return Vec::new() };
         let share = self.probability(place).map(|probability| ("probability", probability));
-        merit.factors.iter().map(|(name, value)| (*name, to_four_places(*value))).chain(share).collect()
+        let factors = [("fit", self.fits[index])].into_iter().chain(self.merits[index].factors);
+        factors.map(|(name, value)| (name, to_four_places(value))).chain(share).collect()
     }
 
     /// In words, why that one of them; none where there was only one.

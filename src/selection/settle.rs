@@ -18,6 +18,8 @@ pub fn settle(
     answer: &Answer,
 ) -> Settled {
     let scene = Scene::new(registry, availability, choosing);
+    // Where an LLM was to decide and does not, the best takes its place: that is no time to explore.
+    let policy = &Policy { exploration: 0.0, ..policy.clone() };
     let asked = Asked { scene: &scene, policy, set };
     let said = match &answer.said {
         Ok(said) => said,

@@ -31,6 +31,8 @@ pub struct Track {
 /// How much each factor counts: the exponent it goes into the score with. 0 = not at all.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weights {
+    /// Of how the texts of those that have a capability in common fit.
+    pub fit: f64,
     pub success: f64,
     pub latency: f64,
     pub quality: f64,
@@ -42,7 +44,7 @@ pub struct Weights {
 impl Default for Weights {
     /// Success before everything; what costs patience or money only between agents that succeed alike.
     fn default() -> Self {
-        Self { success: 1.0, latency: 0.1, quality: 0.3, specialization: 0.1, capacity: 0.1, cost: 0.05 }
+        Self { fit: 0.5, success: 1.0, latency: 0.1, quality: 0.3, specialization: 0.1, capacity: 0.1, cost: 0.05 }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Follows `agent-health`: whose circuit breaker is open, and how each agent does.
 
 use super::{Base, agents};
-use crate::contract::{AgentHealth, BreakerState, Undecided};
+use crate::contract::{AgentHealth, AlertMetric, BreakerState, Undecided};
 use crate::kafka::tail::{Next, Tailed};
 use crate::worker::SharedAgentHealth;
 use anyhow::Context;
@@ -12,6 +12,8 @@ use tokio::sync::oneshot;
 /// A registry that does not answer is asked again after this.
 const AGAIN: Duration = Duration::from_secs(1);
 const PART: &str = "agent-health";
+const WATCHED: [AlertMetric; 5] =
+    [AlertMetric::Latency, AlertMetric::Failures, AlertMetric::OutputSize, AlertMetric::Cost, AlertMetric::Silence];
 
 /// Reads the table to its end, then returns what follows it from there. An agent without a record may be chosen.
 ///
@@ -57,6 +59,10 @@ pub(super) async fn follow(
                     let topic_name = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
                     let health = decode(&record);
                     metrics.agent(&topic_name, health.as_ref().map(|health| (phase(health.breaker), health.score)));
+                    for metric in WATCHED {
+                        let goes_on = |health: &AgentHealth| health.alerts.iter().any(|alert| alert.metric == metric);
+                        metrics.anomaly(&topic_name, metric.symbol(), health.as_ref().map(goes_on));
+                    }
                     shared.take(&topic_name, health);
                     wake();
                 }

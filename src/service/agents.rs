@@ -255,7 +255,10 @@ impl State {
                 Err(error) => tracing::warn!(topic, "an agent's assignment topic is not ready: {error:#}"),
             }
         }
-        self.table.shared.set(Agents::new(self.entries.clone()));
+        // With many examples it takes seconds, which the runtime's threads have no time for.
+        let entries = self.entries.clone();
+        let built = tokio::task::spawn_blocking(|| Agents::new(entries)).await;
+        self.table.shared.set(built.expect("a registry is built of any entries"));
         (self.table.wake)();
     }
 

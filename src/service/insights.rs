@@ -31,6 +31,7 @@ pub(super) async fn run(base: &Base, stop: &Arc<StopSignal>, presence: Arc<Share
         settings: RelaySettings::new(log, vec![outcomes], StartFrom::Earliest),
         kafka: config.kafka.clone(),
         health_topic: format!("{}.agent-health", config.kafka.prefix).into(),
+        alerts_topic: format!("{}.alerts", config.kafka.prefix).into(),
         partitions,
         rules: rules(config),
         every: config.insights.publish_every,

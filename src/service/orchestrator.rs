@@ -4,8 +4,10 @@ use super::rules::{millis, policy, rules};
 use super::{Base, lookups, prompts};
 use crate::config::Config;
 use crate::kafka::{KafkaLog, LogSettings};
+use crate::llm::Card;
 use crate::partition::Window;
 use crate::runner::{Asker, EffectRunner};
+use crate::selection::Agent;
 use crate::telemetry::Metrics;
 use crate::worker::{
     Parts, Settings, SharedAgentHealth, SharedPresence, SharedRegistry, Stop, StopSignal, SystemClock, TopicLimits,
@@ -43,7 +45,7 @@ pub(super) async fn run(
     let Base { config, registry, codec, names, agents, health, metrics, .. } = base;
     let wake = Arc::clone(&base.wake);
     let lookups = lookups::start(registry.clone(), Arc::clone(names), Arc::clone(codec.cache()), Arc::clone(&wake));
-    let asker = asker(config, agents, metrics)?;
+    let asker = asker(config, agents, &agent_health, metrics)?;
     let settings = settings(config, &base.slot, base.partitions, base.limits, asker.is_some());
     let log = log_settings(config, &base.slot);
     let parts = Parts {
@@ -102,17 +104,27 @@ fn log_settings(config: &Config, slot: &str) -> LogSettings {
     )
 }
 
-fn asker(config: &Config, agents: &Arc<SharedRegistry>, metrics: &Arc<Metrics>) -> anyhow::Result<Option<Asker>> {
+fn asker(
+    config: &Config,
+    agents: &Arc<SharedRegistry>,
+    health: &Arc<SharedAgentHealth>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Option<Asker>> {
     let Some(llm) = super::llm(config)? else {
         tracing::info!("no [[llm.providers]]: agents are chosen by contract and by the local selector");
         return Ok(None);
     };
     let (named, allowed, metrics) = (Arc::clone(agents), Arc::clone(agents), Arc::clone(metrics));
+    let health = Arc::clone(health);
     Ok(Some(Asker {
         llm: Arc::new(llm),
-        cards: Arc::new(move |set| {
-            let registry = named.get();
-            set.iter().filter_map(|name| registry.agent(name)).map(|agent| prompts::card(agent)).collect()
+        cards: Arc::new(move |set, kind| {
+            let (registry, health) = (named.get(), health.get());
+            let card = |agent: &Arc<Agent>| {
+                let lately = health.get(agent.topic_name()).map(|health| prompts::lately(health, kind));
+                Card { lately: lately.unwrap_or_default(), ..prompts::card(agent) }
+            };
+            set.iter().filter_map(|name| registry.agent(name)).map(card).collect()
         }),
         allowed: Arc::new(move |task| prompts::allowed(&allowed.get(), task)),
         limits: prompts::limits(config),

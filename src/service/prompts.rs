@@ -2,6 +2,7 @@
 
 use super::rules::policy;
 use crate::config::Config;
+use crate::contract::{AgentHealth, AgentStatistics};
 use crate::llm::{Ask, Card, PlanAsk, PlanLimits, Prompts, Worded};
 use crate::selection::{Agent, Availability, LlmUse, Policy, Registry, Terms, choose, same_name};
 use crate::workflow::{Choosing, Task, Verdict};
@@ -26,7 +27,28 @@ pub(super) fn card(agent: &Agent) -> Card {
         capabilities: definition.capabilities.clone(),
         input: words(&definition.input),
         output: words(&definition.output),
+        lately: String::new(),
     }
+}
+
+/// How an agent's work went lately, and that of one type of task, in words.
+pub(super) fn lately(health: &AgentHealth, kind: Option<&str>) -> String {
+    let rate = |statistics: &AgentStatistics| {
+        let seen = statistics.successes + statistics.failures;
+        (seen > 0.0).then(|| format!("{:.0} %", statistics.success_rate * 100.0))
+    };
+    let of_kind = kind.and_then(|kind| {
+        let known = health.task_types.iter().find(|(known, _)| same_name(known, kind));
+        known.and_then(|(_, statistics)| rate(statistics))
+    });
+    let overall = rate(&health.overall).map(|rate| match of_kind {
+        Some(of_kind) => format!("{rate} of its work succeeds, {of_kind} of tasks of this type"),
+        None => format!("{rate} of its work succeeds"),
+    });
+    let latency = health.overall.p50_ms.map(|millis| format!("half of it takes less than {:.1} s", millis / 1_000.0));
+    let in_hand = health.in_flight.zip(health.capacity);
+    let load = in_hand.map(|(in_flight, capacity)| format!("{in_flight} of {capacity} assignments in hand"));
+    overall.into_iter().chain(latency).chain(load).collect::<Vec<_>>().join("; ")
 }
 
 /// The agents that a plan for the task may name, those that fit its objective best first.

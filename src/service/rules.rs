@@ -13,7 +13,7 @@ pub(super) fn millis(duration: Duration) -> i64 {
 /// How agents are chosen.
 pub(super) fn policy(config: &Config, llm_available: bool) -> Policy {
     let Routing { llm, margin, threshold, shortlist, llm_by_type, epsilon, exploration, weights } = &config.routing;
-    let config::Weights { success, latency, quality, specialization, capacity, cost } = *weights;
+    let config::Weights { fit, success, latency, quality, specialization, capacity, cost } = *weights;
     Policy {
         llm: llm_use(*llm),
         llm_by_type: llm_by_type.iter().map(|(kind, ask)| (fold(kind), llm_use(*ask))).collect(),
@@ -21,7 +21,7 @@ pub(super) fn policy(config: &Config, llm_available: bool) -> Policy {
         margin: *margin,
         threshold: *threshold,
         shortlist: *shortlist,
-        weights: Weights { success, latency, quality, specialization, capacity, cost },
+        weights: Weights { fit, success, latency, quality, specialization, capacity, cost },
         epsilon: *epsilon,
         exploration: *exploration,
     }

@@ -27,8 +27,19 @@ struct Delivery {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Agreement {
+    agrees: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfAgent {
     agent: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfMetric {
+    agent: String,
+    metric: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -112,8 +123,10 @@ pub struct Metrics {
     /// Agents whose definition has a fault.
     pub agents_faulty: Gauge,
     agent_outcomes: Family<Delivery, Counter>,
+    llm_agreement: Family<Agreement, Counter>,
     agent_breakers: Family<OfAgent, Gauge>,
     agent_scores: Family<OfAgent, Gauge<f64, AtomicU64>>,
+    anomalies: Family<OfMetric, Gauge>,
     /// Reports that counted without numbers that cannot be.
     pub reports_corrected: Counter,
     /// Signs of life of agents that are not registered.
@@ -196,8 +209,10 @@ impl Metrics {
             agents_eligible: Gauge::default(),
             agents_faulty: Gauge::default(),
             agent_outcomes: Family::default(),
+            llm_agreement: Family::default(),
             agent_breakers: Family::default(),
             agent_scores: Family::default(),
+            anomalies: Family::default(),
             reports_corrected: Counter::default(),
             heartbeats_unknown: Counter::default(),
             registry: Registry::default(),
@@ -244,10 +259,13 @@ impl Metrics {
         registry.register("agents_registered", "Agents in the table", m.agents_registered.clone());
         registry.register("agents_eligible", "Agents that may be chosen", m.agents_eligible.clone());
         registry.register("agents_faulty", "Agents whose definition has a fault", m.agents_faulty.clone());
+        let agreement = "Questions that an LLM decided, by whether the local selector would have chosen the same";
+        registry.register("llm_agreement", agreement, m.llm_agreement.clone());
         registry.register("agent_outcomes", "Outcomes of assignments taken, by class", m.agent_outcomes.clone());
         let breaker = "An agent's circuit breaker: 0 closed, 1 half open, 2 open";
         registry.register("agent_breaker", breaker, m.agent_breakers.clone());
         registry.register("agent_health_score", "How well an agent does, 0 to 1", m.agent_scores.clone());
+        registry.register("anomalies", "1 while something of an agent is unusual, by metric", m.anomalies.clone());
         let corrected = "Reports that counted without their numbers, which cannot be";
         registry.register("reports_corrected", corrected, m.reports_corrected.clone());
         let unknown = "Signs of life of agents that are not registered";
@@ -287,6 +305,12 @@ impl Metrics {
         self.deliveries.get_or_create_owned(&Delivery { outcome })
     }
 
+    /// Questions that an LLM decided; `agrees` if the local selector would have chosen the same.
+    #[must_use]
+    pub fn llm_agreement(&self, agrees: bool) -> Counter {
+        self.llm_agreement.get_or_create_owned(&Agreement { agrees: if agrees { "yes" } else { "no" } })
+    }
+
     /// Outcomes of assignments that were taken into the statistics.
     #[must_use]
     pub fn agent_outcomes(&self, outcome: &'static str) -> Counter {
@@ -305,6 +329,15 @@ impl Metrics {
                 self.agent_breakers.remove(&labels);
                 self.agent_scores.remove(&labels);
             }
+        }
+    }
+
+    /// Whether something of an agent is unusual now; none = nothing is known of it any more.
+    pub fn anomaly(&self, topic_name: &str, metric: &'static str, goes_on: Option<bool>) {
+        let labels = OfMetric { agent: topic_name.to_owned(), metric };
+        match goes_on {
+            Some(goes_on) => drop(self.anomalies.get_or_create(&labels).set(i64::from(goes_on))),
+            None => drop(self.anomalies.remove(&labels)),
         }
     }
 

@@ -27,7 +27,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let left = self.directory.capacities(self.clock.now()).map(|(agent, capacity)| {
             let share = (capacity as usize * held).div_ceil(all);
-            let in_flight: usize = self.partitions.values().map(|part| part.in_flight(agent.name())).sum();
+            let in_flight: usize = self.partitions.values().map(|part| part.in_flight(agent.topic_name())).sum();
             Left { agent: Arc::clone(agent), left: count(share) - count(in_flight), only: None }
         });
         let mut left: Vec<Left> = left.collect();
@@ -51,7 +51,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
     /// The same by topic name, and how many wait in line.
     pub(super) fn room(&self) -> FxHashMap<String, Room> {
         let left = self.capacity_left().into_iter().map(|Left { agent, left, only }| {
-            let line: usize = self.may_have(only).map(|(_, part)| part.line_length(agent.name())).sum();
+            let line: usize = self.may_have(only).map(|(_, part)| part.line_length(agent.topic_name())).sum();
             (agent.topic_name().to_owned(), Room { left, in_line: i64::try_from(line).unwrap_or(i64::MAX) })
         });
         left.collect()

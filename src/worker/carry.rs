@@ -283,6 +283,9 @@ impl<L: Log, R: Runner> Worker<L, R> {
                     Output::Decision { decision, .. } => {
                         let settled = &decision.settled;
                         self.metrics.decisions(settled_by(settled.by), settled.degraded.as_deref()).inc();
+                        if let Some(beside) = &settled.beside {
+                            self.metrics.llm_agreement(beside.choice == settled.choice).inc();
+                        }
                     }
                     Output::Completion(completion) => match &completion.ending {
                         Ending::Ended { outcome, reason } => {

@@ -104,15 +104,22 @@ impl Presence {
         self.is_read
     }
 
+    /// Whether the instance that was heard of last has said that it leaves: then silence is what follows.
+    #[must_use]
+    pub fn has_left(&self, topic_name: &str) -> bool {
+        let last = self.agents.get(topic_name).and_then(|known| known.values().max_by_key(|heard| heard.sign.at));
+        last.is_some_and(|heard| heard.capacity == Some(0))
+    }
+
     /// Whether the agent has shown signs of life at all, as far as they are kept.
     #[must_use]
-    pub fn knows(&self, folded_name: &str) -> bool {
-        self.agents.contains_key(folded_name)
+    pub fn knows(&self, topic_name: &str) -> bool {
+        self.agents.contains_key(topic_name)
     }
 
     /// The last sign of life of each of the agent's instances.
-    pub fn instances(&self, folded_name: &str) -> impl Iterator<Item = (&str, &Sign)> {
-        self.agents.get(folded_name).into_iter().flatten().map(|(name, heard)| (name.as_str(), &heard.sign))
+    pub fn instances(&self, topic_name: &str) -> impl Iterator<Item = (&str, &Sign)> {
+        self.agents.get(topic_name).into_iter().flatten().map(|(name, heard)| (name.as_str(), &heard.sign))
     }
 
     /// The broker's time, as far as it is known.
@@ -157,8 +164,10 @@ mod tests {
         shared.take("a", "old", sign(1_002, 0), None);
         shared.take("a", "old", sign(1_003, 0), None);
         assert_eq!(capacity(&shared), Some(0), "it leaves, and is alone");
+        assert!(shared.get().has_left("a"), "nobody waits to hear of it");
         assert!(!shared.get().is_gone("a", Timestamp(2_000), 5_000), "it has work in hand still");
         shared.take("a", "mute", sign(1_004, 0), None);
+        assert!(!shared.get().has_left("a"), "another one is there");
         assert_eq!(capacity(&shared), None, "who never says how much may be given any number");
         shared.take("a", "new", sign(1_005, 4), None);
         assert_eq!(capacity(&shared), Some(4));

@@ -52,6 +52,10 @@ fn task(id: &str) -> Value {
     json!({ "taskId": id, "type": "addition", "objective": "add", "plan": [step] })
 }
 
+/// What an agent's work came to does not count, so that of agents with the same words the first by name is chosen.
+const BY_NAME: &str = "[routing]\nexploration = 0\n[routing.weights]\nfit = 0\nsuccess = 0\nlatency = 0\nquality = 0\n\
+                       specialization = 0\ncapacity = 0\ncost = 0\n";
+
 fn breaker_of(agent: &str) -> String {
     format!("baton_agent_breaker{{agent={agent:?}}}")
 }
@@ -239,7 +243,8 @@ fn of_five_agents_one_fails_one_is_slow_one_dies_and_all_work_is_done() {
     scratch.apply().register_all(&[summer("A fails"), summer("B dies"), slow, summer("D"), summer("E")]);
     let retries = "[workflow.retry.transient]\nattempts = 5\nbackoff = \"50ms\"\n\
                    [workflow.retry.timeout]\nattempts = 5\nbackoff = \"50ms\"\n";
-    let mut workers = ["a", "b"].map(|slot| scratch.worker(slot).toml(&quick("6s")).toml(retries).spawn());
+    let mut workers =
+        ["a", "b"].map(|slot| scratch.worker(slot).toml(&quick("6s")).toml(retries).toml(BY_NAME).spawn());
     workers.iter_mut().for_each(|worker| worker.ready(SOON));
     let both: Vec<&Worker> = workers.iter().collect();
     let (works, lives) = (Arc::<AtomicBool>::default(), Arc::new(AtomicBool::new(true)));
@@ -269,7 +274,7 @@ fn of_five_agents_one_fails_one_is_slow_one_dies_and_all_work_is_done() {
         ids
     };
 
-    // Nobody is better than another by words, so the first by name has it all until its breaker opens.
+    // Nobody is better than another, so the first by name has it all until its breaker opens.
     some(30);
     breaker(&both, "a-fails", 2.0);
     let id = some(1).remove(0);
@@ -305,9 +310,15 @@ fn of_five_agents_one_fails_one_is_slow_one_dies_and_all_work_is_done() {
             shown => Err(shown["reason"].to_string()),
         }
     });
-    let id = some(1).remove(0);
-    let decision = decisions.find(&id, SOON, |one| one.text("taskId") == id).value;
-    assert_eq!(excluded(&decision, "B dies"), "its heartbeats have stopped", "{decision:#}");
+    // Each worker looks once a second who is gone.
+    until("B dies is left out", SOON, || {
+        let id = some(1).remove(0);
+        let decision = decisions.find(&id, SOON, |one| one.text("taskId") == id).value;
+        match excluded(&decision, "B dies") {
+            why if why == "its heartbeats have stopped" => Ok(()),
+            why => Err(why),
+        }
+    });
     lives.store(true, Ordering::Relaxed);
     heart.beat(true);
     until("B dies is back", SOON, || match shown(&scratch, "B dies") {
@@ -335,4 +346,135 @@ fn of_five_agents_one_fails_one_is_slow_one_dies_and_all_work_is_done() {
     }
     let kinds = &health(&scratch)["a-fails"]["taskTypes"]["addition"]["counts"];
     assert!(kinds["TRANSIENT"].as_i64().is_some_and(|failures| failures >= 6), "{kinds:#}");
+}
+
+#[test]
+fn work_goes_to_those_who_do_it_well_and_none_of_it_is_lost_to_one_who_fails_half_of_it() {
+    let _turn = heavy();
+    let scratch = Scratch::new("track-record");
+    let names = ["A half", "B", "C", "D", "E"];
+    scratch.apply().register_all(&names.map(summer));
+    let retries = "[workflow.retry.transient]\nattempts = 5\nbackoff = \"50ms\"\n";
+    let mut worker = scratch.worker("a").toml(&quick("6s")).toml(retries).spawn();
+    worker.ready(SOON);
+    let turns = std::sync::atomic::AtomicUsize::new(0);
+    let half: Behaviour = Box::new(move |_| {
+        let fails = turns.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+        vec![if fails { Say::failed("TRANSIENT", "not today") } else { Say::succeeded(json!(3)) }]
+    });
+    let well = || -> Behaviour { Box::new(|_| vec![Say::succeeded(json!(3))]) };
+    let agents =
+        Agents::start(&scratch, vec![("A half", half), ("B", well()), ("C", well()), ("D", well()), ("E", well())]);
+    eligible(&[&worker], 5);
+    let mut decisions = Topic::open(scratch.stack, &scratch.topic("routing-decisions"));
+    let mut completions = Topic::open(scratch.stack, &scratch.topic("completions"));
+    // In waves, each of which goes by what came of those before.
+    let mut first = Vec::new();
+    for wave in 0..30 {
+        let ids: Vec<String> = (0..10).map(|number| format!("wave-{wave}-{number}")).collect();
+        submit(&scratch, &ids.iter().map(|id| task(id)).collect::<Vec<_>>());
+        for id in ids {
+            let done = completions.find(&id, SOON, |record| record.text("taskId") == id);
+            assert_eq!(done.text("outcome"), "SUCCEEDED", "{:#}", done.value);
+            first.push(decisions.find(&id, SOON, |one| one.text("taskId") == id).value);
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let to_half = |some: &[Value]| some.iter().filter(|decision| decision["chosen"] == "A half").count();
+    let (early, late) = (to_half(&first[..50]), to_half(&first[200..]));
+    assert!(early >= 3 && late <= 8, "of 50 it had {early}, of the last 100 {late}");
+    let last = first.last().expect("there are 300");
+    let success = |name: &str| {
+        let candidates = last["candidates"].as_array().expect("a list");
+        let of = candidates.iter().find(|one| one["agentName"] == name).expect("it is a candidate");
+        of["factors"]["success"].as_f64()
+    };
+    // Left out by its breaker it has no factors; else they say why it is not chosen.
+    assert!(
+        success("A half").is_none_or(|rate| rate < 0.75) && success("B").is_some_and(|rate| rate > 0.85),
+        "{last:#}"
+    );
+    assert!(last["reason"].as_str().is_some_and(|reason| reason.contains("of its work succeeds")), "{last:#}");
+    agents.stop();
+}
+
+#[test]
+fn an_agent_that_is_slower_at_once_is_told_of_once_also_when_insights_is_killed_meanwhile_and_once_more_when_it_is_over()
+ {
+    let _turn = heavy();
+    let scratch = Scratch::new("alerts");
+    scratch.apply().register_all(&[summer("Only")]);
+    let mut decides = scratch.worker("decides").roles("orchestrator").toml(&quick("8s")).spawn();
+    let start = || scratch.worker("watches").roles("insights").toml(&quick("8s")).spawn();
+    let mut watches = start();
+    decides.ready(SOON);
+    watches.ready(SOON);
+    let slow = Arc::<AtomicBool>::default();
+    let is_slow = Arc::clone(&slow);
+    let _agents = Agents::start(
+        &scratch,
+        vec![(
+            "Only",
+            Box::new(move |_| {
+                let wait = if is_slow.load(Ordering::Relaxed) { 4_000 } else { 200 };
+                vec![Say::accepted(), Say::succeeded(json!(3)).after(Duration::from_millis(wait))]
+            }),
+        )],
+    );
+    eligible(&[&decides], 1);
+    let mut completions = Topic::open(scratch.stack, &scratch.topic("completions"));
+    let mut sent = 0;
+    let mut ten = || {
+        let ids: Vec<String> = (sent..sent + 10).map(|number| format!("sum-{number}")).collect();
+        sent += 10;
+        submit(&scratch, &ids.iter().map(|id| task(id)).collect::<Vec<_>>());
+        for id in ids {
+            let done = completions.find(&id, SOON, |record| record.text("taskId") == id);
+            assert_eq!(done.text("outcome"), "SUCCEEDED", "{:#}", done.value);
+        }
+    };
+    let unusual = "baton_anomalies{agent=\"only\",metric=\"LATENCY\"}";
+
+    (0..10).for_each(|_| ten());
+    assert_eq!(decides.metric(unusual), 0.0, "{:#}", shown(&scratch, "Only"));
+    slow.store(true, Ordering::Relaxed);
+    let mut slower = 0;
+    until("the latency is unusual", SOON * 2, || {
+        ten();
+        slower += 10;
+        if decides.metric(unusual) == 1.0 { Ok(()) } else { Err(format!("after {slower} outcomes")) }
+    });
+    assert!(slower <= 30, "it took {slower} outcomes");
+    let text = scratch.baton(&["agents", "show", "Only"]).ok().stdout;
+    assert!(text.contains("  unusual: LATENCY JUMP since ") && text.contains(" ms, usually "), "{text}");
+
+    // Who goes on from what is in Kafka knows that it was told.
+    watches.kill9();
+    ten();
+    let mut watches = start();
+    watches.ready(SOON);
+    ten();
+    all_counted(&scratch);
+    slow.store(false, Ordering::Relaxed);
+    until("the latency is as usual", SOON * 2, || {
+        ten();
+        if decides.metric(unusual) == 0.0 {
+            Ok(())
+        } else {
+            Err(format!("{:#}", shown(&scratch, "Only")["health"]["alerts"]))
+        }
+    });
+    all_counted(&scratch);
+
+    let alerts = read_all(scratch.stack, &scratch.topic("alerts"));
+    let told: Vec<(&str, &str)> = alerts.iter().map(|alert| (alert.text("metric"), alert.text("state"))).collect();
+    assert_eq!(told, [("LATENCY", "RAISED"), ("LATENCY", "ENDED")], "{alerts:#?}");
+    let [raised, ended] = &alerts[..] else { panic!("two were told") };
+    assert_eq!(raised.value["alertId"], ended.value["alertId"]);
+    assert_eq!((raised.key.as_deref(), raised.text("agentName")), (Some("only"), "Only"));
+    let number = |record: &Record, field: &str| record.value[field].as_f64().unwrap_or_default();
+    assert!(number(raised, "value") > 1_000.0 && number(raised, "expected") < 1_000.0, "{:#}", raised.value);
+    assert!(number(raised, "deviation") > number(raised, "threshold"), "{:#}", raised.value);
+    assert!(number(ended, "observations") > number(raised, "observations") + 20.0, "{:#}", ended.value);
+    assert!(ended.text("message").starts_with("latency is as usual again"), "{:#}", ended.value);
 }

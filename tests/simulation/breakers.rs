@@ -5,7 +5,7 @@ use super::kafka::FakeLog;
 use super::llm::SimRunner;
 use super::violated;
 use super::world::World;
-use baton::contract::{AgentHealth, AgentStatistics, BreakerDetail, BreakerState, HealthState};
+use baton::contract::{AgentHealth, AgentStatistics, AnomalyWatch, BreakerDetail, BreakerState, HealthState};
 use baton::partition::Partition;
 use baton::selection::topic_name;
 use baton::worker::Worker;
@@ -68,6 +68,8 @@ fn health(name: &str, breaker: BreakerState, turn: i32) -> AgentHealth {
         capabilities: BTreeMap::new(),
         task_types: BTreeMap::new(),
         trend: Default::default(),
+        alerts: vec![],
+        anomalies: AnomalyWatch::default(),
         instances: Vec::new(),
         in_flight: None,
         capacity: None,

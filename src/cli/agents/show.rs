@@ -5,8 +5,7 @@ use super::{named, rounded, row};
 use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::output::{self, Format, safe};
-use crate::contract::{AgentHealth, AgentStatistics, InstanceStanding, rfc3339};
-
+use crate::contract::{ActiveAlert, AgentHealth, AgentStatistics, AlertMetric, InstanceStanding, rfc3339};
 use crate::selection::Registry;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -101,6 +100,7 @@ fn health_lines(health: &AgentHealth) -> Vec<String> {
     lines.push(format!("{breaker}{reason}"));
     let parts: Vec<String> = health.parts.iter().map(|(name, part)| format!("{name} {part:.2}")).collect();
     lines.push(format!("  score {:.2} ({})", health.score, parts.join(" × ")));
+    lines.extend(health.alerts.iter().map(unusual));
     lines.push(format!("  overall: {}", statistics(&health.overall)));
     let kinds = |what: &str, kinds: &BTreeMap<String, AgentStatistics>| -> Vec<String> {
         kinds.iter().map(|(name, one)| format!("  {what} {}: {}", safe(name), statistics(one))).collect()
@@ -108,6 +108,20 @@ fn health_lines(health: &AgentHealth) -> Vec<String> {
     lines.extend(kinds("capability", &health.capabilities));
     lines.extend(kinds("task type", &health.task_types));
     lines
+}
+
+/// A line of something unusual that goes on.
+fn unusual(alert: &ActiveAlert) -> String {
+    let quantity = |value: f64| match alert.metric {
+        AlertMetric::Latency | AlertMetric::Silence => format!("{value:.0} ms"),
+        AlertMetric::Failures => format!("{:.1} %", value * 100.0),
+        AlertMetric::OutputSize => format!("{value:.0} bytes"),
+        AlertMetric::Cost => format!("{value:.0} micros"),
+        AlertMetric::Unknown => value.to_string(),
+    };
+    let (value, expected) = (quantity(alert.value), quantity(alert.expected));
+    let (metric, kind) = (alert.metric.symbol(), alert.kind.symbol());
+    format!("  unusual: {metric} {kind} since {}: {value}, usually {expected}", rfc3339(alert.since))
 }
 
 fn statistics(of: &AgentStatistics) -> String {

@@ -27,6 +27,7 @@ fn card(name: &str, description: &str) -> Card {
         capabilities: vec!["refunds".to_owned()],
         input: "text/plain".to_owned(),
         output: "application/json".to_owned(),
+        lately: String::new(),
     }
 }
 

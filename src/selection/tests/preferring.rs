@@ -116,3 +116,16 @@ fn an_llm_is_asked_as_the_type_of_the_task_has_it() {
     world.task.kind = Some("Tax".to_owned());
     assert!(matches!(world.choose(), Verdict::Settled(_)));
 }
+
+#[test]
+fn a_capability_in_common_does_not_make_letters_of_invoices() {
+    let mut definitions = vec![able("letters", &["extract data"]), able("invoices", &["extract data"])];
+    definitions[0].description = "Reads letters from customers and finds who wrote them.".to_owned();
+    definitions[1].description = "Reads invoices and finds amounts and taxes.".to_owned();
+    let mut world = World::of(definitions).objective("extract data from this invoice: the amounts");
+    let chosen = (0..500).filter(|seed| {
+        world.seed = *seed;
+        &*world.settled().chosen.expect("one of them").agent_name == "invoices"
+    });
+    assert!(chosen.count() > 450);
+}
