@@ -218,6 +218,14 @@ pub struct LatencyBucket {
     pub weight: f64,
 }
 
+impl LatencyBucket {
+    /// Its middle, in milliseconds.
+    #[must_use]
+    pub fn millis(&self) -> f64 {
+        1.05_f64.powf(f64::from(self.index) - 0.5)
+    }
+}
+
 /// A mean of which old values are forgotten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

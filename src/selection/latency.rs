@@ -9,10 +9,10 @@ const FEW: f64 = 2.5;
 
 /// Milliseconds within which nine of ten successes are expected to be, and which half of them take at most.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LatencyRange {
-    pub low: f64,
-    pub median: f64,
-    pub high: f64,
+pub(super) struct LatencyRange {
+    pub(super) low: f64,
+    pub(super) median: f64,
+    pub(super) high: f64,
 }
 
 impl LatencyRange {
@@ -20,7 +20,7 @@ impl LatencyRange {
     /// capability, of that type of task. The narrowest counts most: with five successes of its own as much as all else.
     /// None where nothing was seen.
     #[must_use]
-    pub fn expected<'a>(kinds: impl IntoIterator<Item = &'a [(f64, f64)]>) -> Option<Self> {
+    pub(super) fn expected<'a>(kinds: impl IntoIterator<Item = &'a [(f64, f64)]>) -> Option<Self> {
         let mut mixed: Vec<(f64, f64)> = Vec::new();
         for kind in kinds {
             let total: f64 = mixed.iter().map(|(_, weight)| weight).sum();

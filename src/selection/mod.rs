@@ -45,7 +45,6 @@ pub use experiment::{Arm, Better, Difference, Estimate, Guardrail, Replay, Share
 pub use figures::{Figures, Outcome, accuracy_of_surest};
 pub use find::Wanted;
 pub use json_schema::{sound as sound_schema, unread};
-pub use latency::LatencyRange;
 pub use lint::{Finding, Severity, lint};
 pub use memory::{Confirmed, Keep, Memory};
 pub use names::{MAX_NAME, fold, same_name, topic_name};

@@ -2,6 +2,7 @@
 
 use super::candidates::Scene;
 use super::explore::{Bounds, Contender, as_good, draw, probabilities};
+use super::latency::LatencyRange;
 use super::policy::Policy;
 use super::track::{Merit, merits};
 
@@ -86,7 +87,10 @@ impl Preference {
     pub(super) fn factors(&self, place: usize) -> Vec<(&'static str, f64)> {
         let Some(index) = self.index(place).filter(|_| self.group.len() > 1) else { return Vec::new() };
         let share = self.probability(place).map(|probability| ("probability", probability));
-        let factors = [("fit", self.fits[index])].into_iter().chain(self.merits[index].factors);
+        let range = self.merits[index].latency.into_iter().flat_map(|LatencyRange { low, median, high }| {
+            [("latencyMs", median), ("latencyLowMs", low), ("latencyHighMs", high)].map(|(name, ms)| (name, ms.round()))
+        });
+        let factors = [("fit", self.fits[index])].into_iter().chain(self.merits[index].factors).chain(range);
         factors.map(|(name, value)| (name, to_four_places(value))).chain(share).collect()
     }
 

@@ -1,17 +1,18 @@
 //! What is known of agents from their work, and what that makes of those between whom their texts do not decide.
 
 use super::agent::Agent;
+use super::latency::LatencyRange;
 use super::names::{fold, same_name};
 use crate::workflow::Task;
 use std::collections::BTreeMap;
 
 /// What came of an agent's work of one kind; of what lies back a part only.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     pub successes: f64,
     pub failures: f64,
-    /// The median of successes, in milliseconds.
-    pub latency_ms: Option<f64>,
+    /// Latencies of successes in milliseconds, with how much each counts.
+    pub latencies: Vec<(f64, f64)>,
     /// Of one assignment, in millionths.
     pub cost_micros: Option<f64>,
     /// 0 to 1.
@@ -88,6 +89,8 @@ pub(super) struct Merit {
     pub(super) belief: Belief,
     /// All but success, each to its weight, multiplied.
     pub(super) rest: f64,
+    /// How long it is expected to take.
+    pub(super) latency: Option<LatencyRange>,
     pub(super) factors: [(&'static str, f64); 6],
 }
 
@@ -126,10 +129,14 @@ impl<'a> Case<'a> {
         self.kind.and_then(&of).or_else(|| self.overall.and_then(&of))
     }
 
+    fn latency_range(&self) -> Option<LatencyRange> {
+        LatencyRange::expected(self.overall.into_iter().chain(self.kind).map(|record| &record.latencies[..]))
+    }
+
     #[allow(clippy::cast_precision_loss, reason = "milliseconds and millionths: an estimate")]
     fn latency(&self) -> Option<f64> {
         let declared = || self.agent.definition().average_latency_ms.map(|millis| millis as f64);
-        self.known(|record| record.latency_ms).or_else(declared).map(|millis| millis.max(1.0))
+        self.latency_range().map(|range| range.median).or_else(declared).map(|millis| millis.max(1.0))
     }
 
     #[allow(clippy::cast_precision_loss, reason = "as above")]
@@ -174,6 +181,7 @@ pub(super) fn merits<'a>(
         let [latency, quality, specialization, capacity, cost] = parts.map(|(name, value, _)| (name, value));
         Merit {
             belief,
+            latency: case.latency_range(),
             rest: parts.iter().map(|(_, value, weight)| value.powf(*weight)).product(),
             factors: [("success", belief.mean()), latency, quality, specialization, capacity, cost],
         }

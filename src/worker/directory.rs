@@ -206,7 +206,7 @@ fn record(statistics: &AgentStatistics) -> Record {
     Record {
         successes: statistics.successes,
         failures: statistics.failures,
-        latency_ms: statistics.p50_ms,
+        latencies: statistics.latencies.iter().map(|bucket| (bucket.millis(), bucket.weight)).collect(),
         cost_micros: mean(&statistics.cost_micros).filter(|micros| *micros > 0.0),
         quality: mean(&statistics.quality),
     }

@@ -89,6 +89,11 @@ fn the_decision_says_what_speaks_for_each_and_how_likely_it_was() {
     assert!(factor("ada", "success").expect("it is said") > 0.9);
     assert!(factor("dan", "success").expect("it is said") < 0.6);
     assert_eq!(factor("zoe", "success"), None, "it was not compared with them");
+    assert_eq!(
+        (factor("ada", "latencyLowMs").is_some(), factor("zoe", "latencyMs")),
+        (false, None),
+        "nothing was seen"
+    );
     let chosen = settled.chosen.as_ref().expect("one").agent_name.to_string();
     assert_eq!(factor(&chosen, "probability"), settled.propensity);
     let all: f64 = NAMES.iter().filter_map(|name| factor(name, "probability")).sum();
@@ -128,4 +133,21 @@ fn a_capability_in_common_does_not_make_letters_of_invoices() {
         &*world.settled().chosen.expect("one of them").agent_name == "invoices"
     });
     assert!(chosen.count() > 450);
+}
+
+#[test]
+fn how_long_each_is_expected_to_take_is_told_and_counts() {
+    let mut world = five([(30.0, 1.0); 5]);
+    let track = |millis: f64| Track {
+        overall: Record { successes: 30.0, failures: 1.0, latencies: vec![(millis, 30.0)], ..Record::default() },
+        ..Track::default()
+    };
+    let tracks = NAMES.iter().zip([4_000.0, 1_000.0, 4_000.0, 4_000.0, 4_000.0]);
+    world.availability.set_tracks(tracks.map(|(name, millis)| ((*name).to_owned(), track(millis))).collect());
+    world.task.explore = false;
+    let settled = world.settled();
+    assert_eq!(&*settled.chosen.expect("one").agent_name, "ben");
+    let ben = settled.candidates.iter().find(|one| &*one.agent_name == "ben").expect("it is there");
+    let told = |name: &str| ben.factors.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    assert_eq!((told("latencyMs"), told("latency")), (Some(1_000.0), Some(1.0)));
 }
