@@ -41,8 +41,8 @@ pub struct Partition {
     /// Looked up, never iterated where order could reach a decision.
     pub(super) tasks: FxHashMap<Arc<str>, Kept>,
     pub(super) next: [Option<i64>; INPUTS],
-    /// Tasks with a step that waits for other agents to be eligible.
-    waiting: BTreeSet<Arc<str>>,
+    /// Tasks with a step that waits for other agents to be eligible, by rank.
+    waiting: BTreeSet<(i64, Arc<str>)>,
     /// Assignments by the agents' topic names.
     in_flight: FxHashMap<Arc<str>, usize>,
     /// Steps that wait for an agent to have room, by the agent's topic name and their place in its line.
@@ -67,10 +67,14 @@ const AGEING: i64 = 60_000;
 
 impl InLine {
     fn new(task_id: &Arc<str>, workflow: &Workflow, question: u32) -> Self {
-        let priority = workflow.task.as_ref().map_or(0, |task| i64::from(task.priority));
-        let rank = workflow.submitted_at.0.saturating_sub(priority * AGEING);
-        Self { rank, task_id: Arc::clone(task_id), question }
+        Self { rank: rank(workflow), task_id: Arc::clone(task_id), question }
     }
+}
+
+/// Who of several that wait is next: the least. It stays as long as the task does.
+fn rank(workflow: &Workflow) -> i64 {
+    let priority = workflow.task.as_ref().map_or(0, |task| i64::from(task.priority));
+    workflow.submitted_at.0.saturating_sub(priority * AGEING)
 }
 
 impl Kept {
@@ -205,11 +209,11 @@ impl Partition {
 
     /// Waiting steps that may be asked about again: others are eligible than those refused.
     ///
-    /// At most `most`, in the order of task ids.
+    /// At most `most`, in the order of a line.
     #[must_use]
     pub fn admit(&self, world: &dyn World, most: usize) -> Vec<(Arc<str>, u32)> {
         world.set_partition(self.number);
-        let admissible = |id: &Arc<str>| {
+        let admissible = |(_, id): &(i64, Arc<str>)| {
             let Some(Kept::Workflow(workflow)) = self.tasks.get(id) else { return Vec::new() };
             let others = |choice: &&OpenChoice| match &choice.state {
                 ChoiceState::Refused { eligible, busy } => {
@@ -299,14 +303,15 @@ impl Partition {
     fn keep(&mut self, id: Arc<str>, kept: Option<Kept>) {
         let waits = |kept: &Kept| match kept {
             Kept::Workflow(workflow) => {
-                workflow.choices.iter().any(|choice| matches!(choice.state, ChoiceState::Refused { .. }))
+                let refused = |choice: &OpenChoice| matches!(choice.state, ChoiceState::Refused { .. });
+                workflow.choices.iter().any(refused).then(|| (rank(workflow), Arc::clone(&id)))
             }
-            Kept::Receipt(_) => false,
+            Kept::Receipt(_) => None,
         };
-        if kept.as_ref().is_some_and(waits) {
-            self.waiting.insert(Arc::clone(&id));
-        } else if !self.waiting.is_empty() {
-            self.waiting.remove(&id);
+        let (waited, waits) = (self.tasks.get(&id).and_then(waits), kept.as_ref().and_then(waits));
+        if waited != waits {
+            waited.map(|place| self.waiting.remove(&place));
+            self.waiting.extend(waits);
         }
         self.live += usize::from(kept.as_ref().is_some_and(Kept::is_live));
         if let Some(at) = kept.as_ref().and_then(Kept::ended_at) {

@@ -136,6 +136,25 @@ fn the_next_of_the_line_for_an_agent_that_has_gone_is_given_to_nobody_and_to_the
 }
 
 #[test]
+fn of_those_who_wait_for_an_agent_to_come_back_the_urgent_come_first() {
+    let (scene, mut partition) = (Scene::new(), Partition::default());
+    let mut away = scene.view((9, 0), (9, 0));
+    away.availability.set_gone([topic_name("A", 1)]);
+    let urgent = |id: &str, priority: u8| {
+        let mut arrival = arrives(id, &[Some("A")]);
+        let What::Input(Input::Submitted(submission)) = &mut arrival.what else { unreachable!("it was just made") };
+        Arc::make_mut(&mut submission.task).priority = priority;
+        arrival
+    };
+    assert_eq!(given(&mut partition, &[urgent("a", 1), urgent("m", 9), urgent("z", 5)], &away), []);
+    let back = scene.view((9, 0), (9, 0));
+    let next = |most: usize| -> Vec<String> {
+        partition.admit(&back, most).into_iter().map(|(id, _)| id.to_string()).collect()
+    };
+    assert_eq!((next(9), next(1)), (vec!["m".to_owned(), "z".to_owned(), "a".to_owned()], vec!["m".to_owned()]));
+}
+
+#[test]
 fn a_step_leaves_the_line_of_an_agent_that_does_not_suit_any_more() {
     let (mut scene, mut partition) = (Scene::new(), Partition::default());
     assert_eq!(given(&mut partition, &[arrives("t", &[Some("A")])], &scene.view((0, 0), (0, 0))), []);
