@@ -1,7 +1,7 @@
 //! From a definition on the wire to an agent that can be chosen, or all that is wrong with it.
 
 use crate::contract::{AgentDefinition, Contract, ContractNames, NameLookup, Registry, RegistryError, contract_name};
-use crate::selection::{Agent, Definition, Example, Resolved, Terms, Version, topic_name};
+use crate::selection::{Agent, Definition, Example, Resolved, Terms, topic_name_of};
 use std::time::Instant;
 
 /// Checks a definition found under `key`. `Err` of the inner result: everything that is wrong with it.
@@ -38,8 +38,7 @@ pub(crate) fn compile_alone(key: &str, wire: &AgentDefinition) -> Result<Agent, 
 /// # Errors
 /// Everything at once.
 pub(crate) fn key_of(wire: &AgentDefinition) -> Result<String, Vec<String>> {
-    let version = Version::parse(&wire.version);
-    let key = topic_name(&wire.agent_name, version.map_or(1, |version| version.major));
+    let key = topic_name_of(&wire.agent_name, &wire.version);
     compile_alone(&key, wire).map(|_| key)
 }
 
@@ -48,7 +47,7 @@ pub(crate) fn key_of(wire: &AgentDefinition) -> Result<String, Vec<String>> {
 /// # Errors
 /// Everything that is wrong with the rest of the definition.
 pub(crate) fn by_texts(wire: &AgentDefinition) -> Result<Agent, Vec<String>> {
-    let key = topic_name(&wire.agent_name, Version::parse(&wire.version).map_or(1, |version| version.major));
+    let key = topic_name_of(&wire.agent_name, &wire.version);
     checked(&key, wire, Resolved::Any, Resolved::Any, Vec::new())
 }
 

@@ -108,9 +108,8 @@ where
                 Err(Undecided::Refused(refusal)) => return Ok(Err(refusal)),
                 Err(Undecided::NeedsSchema(id)) => id,
             };
-            match self.registry.schema(id).await {
-                Ok(Some(schema)) => self.codec.cache().insert(id, schema),
-                Ok(None) => self.codec.cache().insert_missing(id),
+            match self.registry.learn(id, self.codec.cache()).await {
+                Ok(()) => {}
                 Err(error) if error.is_retriable() => {
                     tracing::warn!(%error, "an assignment waits for its schema");
                     tokio::time::sleep(AGAIN).await;

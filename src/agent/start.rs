@@ -130,9 +130,8 @@ impl Agent {
             Ok(found) => return Ok(Look::Found(found.definition)),
             Err(id) => id,
         };
-        match self.registry.schema(id).await {
-            Ok(Some(schema)) => codec.cache().insert(id, schema),
-            Ok(None) => codec.cache().insert_missing(id),
+        match self.registry.learn(id, codec.cache()).await {
+            Ok(()) => {}
             Err(error) if error.is_retriable() => return Ok(Look::Missing(error.to_string())),
             Err(error) => return Err(error.into()),
         }

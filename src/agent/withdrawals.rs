@@ -162,16 +162,12 @@ impl Listener {
                 tokio::select! {
                     biased;
                     () = self.end.cancelled() => None,
-                    asked = self.registry.schema(id) => Some(asked),
+                    asked = self.registry.learn(id, self.codec.cache()) => Some(asked),
                 }
             })?;
-            match asked {
-                Ok(Some(schema)) => self.codec.cache().insert(id, schema),
-                Ok(None) => self.codec.cache().insert_missing(id),
-                Err(error) => {
-                    tracing::warn!(%error, "a withdrawal waits for its schema");
-                    self.pause();
-                }
+            if let Err(error) = asked {
+                tracing::warn!(%error, "a withdrawal waits for its schema");
+                self.pause();
             }
         }
         None

@@ -121,10 +121,7 @@ impl<'a> Records<'a> {
     /// Asks the registry for a schema, once.
     pub(super) async fn learn(&self, id: u32) -> anyhow::Result<()> {
         if self.schemas.get(id).is_none() {
-            match self.registry.schema(id).await? {
-                Some(schema) => self.schemas.insert(id, schema),
-                None => self.schemas.insert_missing(id),
-            }
+            self.registry.learn(id, &self.schemas).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! says whether to. What it cannot do (compatibility, contracts by name) is asked for directly. Never asked while a
 //! Kafka transaction is open.
 
-use super::cache::WriterSchema;
+use super::cache::{SchemaCache, WriterSchema};
 use super::contract_names::Contract;
 use super::topics::Compatibility;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
@@ -173,6 +173,19 @@ impl Registry {
             SchemaType::Other(other) => WriterSchema::parse(&other, &schema.schema),
             other => WriterSchema::Other(format!("a schema of type {other:?}")),
         }))
+    }
+
+    /// Looks a schema up and keeps what the registry says, also that it has none.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::schema`]; then nothing is kept.
+    pub async fn learn(&self, id: u32, schemas: &SchemaCache) -> Result<(), RegistryError> {
+        match self.schema(id).await? {
+            Some(schema) => schemas.insert(id, schema),
+            None => schemas.insert_missing(id),
+        }
+        Ok(())
     }
 
     /// What a contract's name stands for: the latest version of the subject of that name.

@@ -200,11 +200,10 @@ impl Keeper {
             match self.codec.decode(value) {
                 Ok(record) => return Ok(Ok(record)),
                 Err(Undecided::Refused(refusal)) => return Ok(Err(refusal.to_string())),
-                Err(Undecided::NeedsSchema(id)) => match self.runtime.block_on(self.registry.schema(id)) {
-                    Ok(Some(schema)) => self.codec.cache().insert(id, schema),
-                    Ok(None) => self.codec.cache().insert_missing(id),
-                    Err(error) => return Err(error.to_string()),
-                },
+                Err(Undecided::NeedsSchema(id)) => {
+                    let learned = self.runtime.block_on(self.registry.learn(id, self.codec.cache()));
+                    learned.map_err(|error| error.to_string())?;
+                }
             }
         }
     }

@@ -47,7 +47,7 @@ pub use find::Wanted;
 pub use json_schema::{sound as sound_schema, unread};
 pub use lint::{Finding, Severity, lint};
 pub use memory::{Confirmed, Keep, Memory};
-pub use names::{MAX_NAME, fold, same_name, topic_name};
+pub use names::{MAX_NAME, fold, same_name, topic_name, topic_name_of};
 pub use output::{Breach, Schemas, output_fault};
 pub use policy::{LlmUse, Policy};
 pub use registry::{Availability, Broken, Fault, Registry, Room};

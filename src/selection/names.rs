@@ -1,5 +1,7 @@
 //! Agents' names and the topics made from them.
 
+use super::version::Version;
+
 /// Characters of an agent's name at most.
 pub const MAX_NAME: usize = 64;
 
@@ -38,6 +40,12 @@ pub fn topic_name(agent_name: &str, major: u64) -> String {
         topic.push_str(&format!(".v{major}"));
     }
     topic
+}
+
+/// The same of an agent and its version as written; what is no version counts as the first.
+#[must_use]
+pub fn topic_name_of(agent_name: &str, version: &str) -> String {
+    topic_name(agent_name, Version::parse(version).map_or(1, |version| version.major))
 }
 
 /// What is wrong with an agent's name, and what to do about it.

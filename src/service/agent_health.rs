@@ -37,14 +37,12 @@ pub(super) async fn follow(
             while !stop.is_cancelled() {
                 match codec.decode(value) {
                     Ok(health) => return Some(health),
-                    Err(Undecided::NeedsSchema(id)) => match runtime.block_on(registry.schema(id)) {
-                        Ok(Some(schema)) => codec.cache().insert(id, schema),
-                        Ok(None) => codec.cache().insert_missing(id),
-                        Err(error) => {
+                    Err(Undecided::NeedsSchema(id)) => {
+                        if let Err(error) = runtime.block_on(registry.learn(id, codec.cache())) {
                             tracing::warn!(%error, "an agent's health waits for the registry");
                             std::thread::sleep(AGAIN);
                         }
-                    },
+                    }
                     Err(Undecided::Refused(refusal)) => {
                         tracing::error!(%refusal, offset = record.offset, "an agent's health cannot be read");
                         return None;

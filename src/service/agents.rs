@@ -181,15 +181,8 @@ impl State {
         self.undecided.remove(&key);
         let decoded = match self.table.codec.decode_definition(&raw) {
             Ok(decoded) => decoded,
-            Err(id) => match self.table.registry.schema(id).await {
-                Ok(Some(schema)) => {
-                    self.table.codec.cache().insert(id, schema);
-                    return Box::pin(self.take(record)).await;
-                }
-                Ok(None) => {
-                    self.table.codec.cache().insert_missing(id);
-                    return Box::pin(self.take(record)).await;
-                }
+            Err(id) => match self.table.registry.learn(id, self.table.codec.cache()).await {
+                Ok(()) => return Box::pin(self.take(record)).await,
                 Err(error) => return self.wait_for(key, None, record, &error.to_string()),
             },
         };

@@ -3,14 +3,15 @@
 use super::{Base, agents};
 use crate::contract::Undecided;
 use crate::kafka::tail::Next;
-use crate::selection::{Version, topic_name};
+use crate::selection::topic_name_of;
 use crate::worker::{Clock as _, SharedPresence, Sign, SystemClock};
 use crate::workflow::Timestamp;
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Follows the topic until told to stop. Whoever cannot be read says nothing, who is not registered is counted; nothing waits for this table.
+/// Follows the topic until told to stop. Whoever cannot be read says nothing, who is not registered is counted; nothing
+/// waits for this table.
 ///
 /// # Errors
 /// If the topic cannot be read.
@@ -29,12 +30,12 @@ pub(super) async fn follow(base: &Base, presence: Arc<SharedPresence>) -> anyhow
                     let heartbeat = loop {
                         match codec.decode_heartbeat(&agents::raw(&record)) {
                             Ok(heartbeat) => break Some(heartbeat),
-                            Err(Undecided::NeedsSchema(id)) => match runtime.block_on(registry.schema(id)) {
-                                Ok(Some(schema)) => codec.cache().insert(id, schema),
-                                Ok(None) => codec.cache().insert_missing(id),
-                                // The next sign of life will do as well.
-                                Err(_) => break None,
-                            },
+                            Err(Undecided::NeedsSchema(id)) => {
+                                if runtime.block_on(registry.learn(id, codec.cache())).is_err() {
+                                    // The next sign of life will do as well.
+                                    break None;
+                                }
+                            }
                             Err(Undecided::Refused(refusal)) => {
                                 tracing::debug!(%refusal, "a heartbeat that says nothing");
                                 break None;
@@ -50,8 +51,7 @@ pub(super) async fn follow(base: &Base, presence: Arc<SharedPresence>) -> anyhow
                         version: heartbeat.version.as_str().into(),
                     };
                     let received = is_live.then(|| clock.now());
-                    let major = Version::parse(&heartbeat.version).map_or(1, |version| version.major);
-                    let topic_name = topic_name(&heartbeat.agent_name, major);
+                    let topic_name = topic_name_of(&heartbeat.agent_name, &heartbeat.version);
                     // One from before this process began may be of an agent that is not there any more.
                     if is_live && registered.get().by_topic(&topic_name).is_none() {
                         metrics.heartbeats_unknown.inc();

@@ -49,10 +49,9 @@ pub(super) fn start(
 impl RegistryLookups {
     async fn answer(&self, need: &Need) -> Result<(), String> {
         match need {
-            Need::Schema(id) => match self.registry.schema(*id).await.map_err(|error| error.to_string())? {
-                Some(schema) => self.schemas.insert(*id, schema),
-                None => self.schemas.insert_missing(*id),
-            },
+            Need::Schema(id) => {
+                self.registry.learn(*id, &self.schemas).await.map_err(|error| error.to_string())?;
+            }
             Need::Contract(name) => {
                 let contract = self.registry.contract(name).await.map_err(|error| error.to_string())?;
                 self.names.put(name, contract, Instant::now());

@@ -205,12 +205,8 @@ impl<W: Work> Feed<W> {
     }
 
     fn learn(&self, id: u32) -> Result<(), Unready> {
-        match self.runtime.block_on(self.registry.schema(id)) {
-            Ok(Some(schema)) => self.schemas.insert(id, schema),
-            Ok(None) => self.schemas.insert_missing(id),
-            Err(error) => return Err(Unready::Registry(error.to_string())),
-        }
-        Ok(())
+        let learned = self.runtime.block_on(self.registry.learn(id, &self.schemas));
+        learned.map_err(|error| Unready::Registry(error.to_string()))
     }
 
     /// Stays in the group for a while without reading; false if the group decided anew.

@@ -11,10 +11,7 @@ use crate::partition::{
     AssignmentOut, CancellationOut, CompletionOut, Dead, Ending, FactsOut, Note, OutcomeOut, Output, Part, PartKey,
     TaskRef,
 };
-use crate::selection::{Version, topic_name};
-use crate::workflow::{
-    AssignmentId, Choice, Command, Decision, Ended, Event, Fact, How, NextAgent, TimerKind, Timestamp,
-};
+use crate::workflow::{AssignmentId, Choice, Command, Decision, Event, Fact, How, NextAgent, TimerKind, Timestamp};
 use serde_json::json;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -126,11 +123,11 @@ impl Encoder {
             }
             Output::Outcome(outcome) => {
                 let record = outcome_of(outcome);
-                let topic_name = topic_of(&outcome.ended);
-                let partition = spread(&self.outcomes, Some(&topic_name));
+                let topic_name = &outcome.ended.topic_name;
+                let partition = spread(&self.outcomes, Some(topic_name));
                 let id = format!("{}~outcome", record.assignment_id);
                 let envelope = envelope(&self.outcomes, &outcome.task, id, outcome.ended.at);
-                let key = Some(topic_name.into_bytes());
+                let key = Some(topic_name.as_bytes().to_vec());
                 Outgoing { key, ..self.record(Envelope { partition, ..envelope }, &record) }
             }
         }
@@ -333,12 +330,6 @@ fn cancellation_of(out: &CancellationOut) -> Cancellation {
         reason: ended.withdrawn().unwrap_or_default().to_owned(),
         at: ended.at.0,
     }
-}
-
-/// The key of the agent's definition, as it was when it got the assignment.
-fn topic_of(ended: &Ended) -> String {
-    let major = Version::parse(&ended.agent_version).map_or(1, |version| version.major);
-    topic_name(&ended.agent_name, major)
 }
 
 fn outcome_of(out: &OutcomeOut) -> AgentOutcome {

@@ -5,7 +5,7 @@ use super::Stop;
 use super::mutant::{self, Mutant};
 use crate::contract::{self as wire, Codec, Snapshot, StepPayload, TaskSubmitted, Undecided};
 use crate::partition::{Part, Receipt};
-use crate::selection::{Version, topic_name};
+use crate::selection::topic_name_of;
 use crate::workflow::{
     ChoiceState, Command, HeldCommand, NextAgent, OpenChoice, Outcome, Payload, Phase, Plan, Planning, Position, Step,
     StepStatus, Timestamp, Trouble, Usage, Used, Workflow,
@@ -339,8 +339,8 @@ fn step(step: wire::Step) -> Option<Step> {
         wire::StepStatus::Unknown => return None,
     };
     // Not written: it follows from name and version. None was chosen yet where there is no name.
-    let major = Version::parse(&step.agent_version).map_or(1, |version| version.major);
-    let topic_name = if step.agent_name.is_empty() { String::new() } else { topic_name(&step.agent_name, major) };
+    let (name, version) = (&step.agent_name, &step.agent_version);
+    let topic_name = if name.is_empty() { String::new() } else { topic_name_of(name, version) };
     Some(Step {
         id: step.step_id.into(),
         status,

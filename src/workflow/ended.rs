@@ -8,6 +8,7 @@ use std::sync::Arc;
 pub struct Ended {
     pub step_id: Arc<str>,
     pub agent_name: Arc<str>,
+    pub topic_name: Arc<str>,
     pub agent_version: Arc<str>,
     pub attempt: u32,
     pub assigned_at: Timestamp,
@@ -53,6 +54,7 @@ impl Ended {
 struct Open<'a> {
     step_id: &'a Arc<str>,
     agent_name: &'a Arc<str>,
+    topic_name: &'a Arc<str>,
     agent_version: &'a Arc<str>,
     attempt: u32,
     assigned_at: Timestamp,
@@ -63,6 +65,7 @@ impl<'a> Open<'a> {
         Self {
             step_id: &step.id,
             agent_name: &step.agent_name,
+            topic_name: &step.topic_name,
             agent_version: &step.agent_version,
             attempt: step.attempt,
             assigned_at: step.assigned_at,
@@ -86,6 +89,7 @@ pub fn ended(before: &Workflow, events: &[Event]) -> Vec<Ended> {
             found.push(Ended {
                 step_id: Arc::clone(one.step_id),
                 agent_name: Arc::clone(one.agent_name),
+                topic_name: Arc::clone(one.topic_name),
                 agent_version: Arc::clone(one.agent_version),
                 attempt: one.attempt,
                 assigned_at: one.assigned_at,
@@ -100,6 +104,7 @@ pub fn ended(before: &Workflow, events: &[Event]) -> Vec<Ended> {
                 fresh.push(Open {
                     step_id: &assigned.step_id,
                     agent_name: &assigned.chosen.agent_name,
+                    topic_name: &assigned.chosen.topic_name,
                     agent_version: &assigned.chosen.version,
                     attempt: assigned.attempt,
                     assigned_at: event.at,

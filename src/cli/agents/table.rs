@@ -8,7 +8,7 @@ use crate::contract::{
 };
 use crate::kafka::KafkaFault;
 use crate::kafka::tail::Start;
-use crate::selection::{Agent, Fault, Predecessors, Registry, Version, topic_name};
+use crate::selection::{Agent, Fault, Predecessors, Registry, topic_name_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -131,8 +131,7 @@ async fn health(records: &Records<'_>, codec: &Codec) -> anyhow::Result<BTreeMap
 
 /// The topic name of the agent that gave this sign of life.
 fn of_topic(heartbeat: &AgentHeartbeat) -> String {
-    let major = Version::parse(&heartbeat.version).map_or(1, |version| version.major);
-    topic_name(&heartbeat.agent_name, major)
+    topic_name_of(&heartbeat.agent_name, &heartbeat.version)
 }
 
 /// The last of each agent's instances, by the broker's time.

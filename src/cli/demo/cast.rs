@@ -8,7 +8,7 @@ use crate::contract::{
 use crate::demo::SampleAgent;
 use crate::kafka::admin::{Admin, Creation, TopicSpec as TopicToBe};
 use crate::kafka::produce::{Outgoing, PlainProducer};
-use crate::selection::{Version, topic_name};
+use crate::selection::topic_name_of;
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,8 +49,7 @@ pub(super) async fn register(
 }
 
 fn key(agent: &SampleAgent) -> String {
-    let major = Version::parse(&agent.definition.version).map_or(1, |version| version.major);
-    topic_name(&agent.definition.agent_name, major)
+    topic_name_of(&agent.definition.agent_name, &agent.definition.version)
 }
 
 fn registration(context: &Context, agent: &SampleAgent) -> anyhow::Result<Outgoing> {

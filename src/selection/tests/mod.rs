@@ -38,7 +38,7 @@ fn resolved(contract: Option<&str>) -> Resolved {
 }
 
 fn key_of(definition: &Definition) -> String {
-    topic_name(&definition.agent_name, Version::parse(&definition.version).map_or(1, |version| version.major))
+    topic_name_of(&definition.agent_name, &definition.version)
 }
 
 fn compile(definition: Definition) -> Result<Agent, Vec<String>> {
