@@ -20,6 +20,8 @@ mod corner;
 #[path = "../pipeline/machine.rs"]
 mod machine;
 mod measure;
+#[path = "../support/parts.rs"]
+mod parts;
 #[path = "../pipeline/place.rs"]
 mod place;
 mod plans;
@@ -31,16 +33,15 @@ mod timers;
 #[path = "../pipeline/workload.rs"]
 mod workload;
 
+use parts::{Part, show};
 use std::process::ExitCode;
 
 /// The binary's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-type Part = fn(quick: bool) -> bool;
-
 /// Memory first: what another part gave back would be used again, and not show. The last two need a broker.
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [Part; 6] = [
     ("memory", plans::memory),
     ("timers", timers::run),
     ("plan", plans::throughput),
@@ -50,30 +51,7 @@ const PARTS: [(&str, Part); 6] = [
 ];
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // Cargo adds `--bench`.
-    let (flags, wanted): (Vec<&str>, Vec<&str>) =
-        arguments.iter().map(String::as_str).partition(|argument| argument.starts_with("--"));
-    let unknown = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != *name));
-    if let Some(unknown) = unknown {
-        println!("no part {unknown:?}; there are {}", PARTS.map(|(name, _)| name).join(", "));
-        return ExitCode::FAILURE;
-    }
-    let quick = flags.contains(&"--quick");
-    let mut fine = true;
-    for (name, part) in PARTS {
-        if wanted.is_empty() || wanted.contains(&name) {
-            fine &= part(quick);
-        }
-    }
-    println!("{}", if fine { "all targets reached" } else { "NOT all targets reached" });
-    if fine || quick { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// A figure and whether it is what is to be reached.
-fn show(what: &str, figure: &str, wanted: &str, reached: bool) -> bool {
-    println!("{what}: {figure} (to reach: {wanted}){}", if reached { "" } else { " MISSED" });
-    reached
+    parts::run(&PARTS)
 }
 
 /// The middle one of an odd number of figures.

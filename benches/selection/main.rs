@@ -8,10 +8,14 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails stops")]
 
+#[path = "../support/parts.rs"]
+#[allow(dead_code, reason = "this bench has one set of parts only")]
+mod parts;
 mod quality;
 mod set;
 mod speed;
 
+use parts::show;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -31,12 +35,5 @@ fn main() -> ExitCode {
         }
     };
     let fine = quality::run(given.as_deref()) & speed::run();
-    println!("{}", if fine { "all targets reached" } else { "NOT all targets reached" });
-    if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// A figure and whether it is what is to be reached.
-fn show(what: &str, figure: &str, wanted: &str, reached: bool) -> bool {
-    println!("{what}: {figure} (to reach: {wanted}){}", if reached { "" } else { " MISSED" });
-    reached
+    parts::end(fine)
 }
