@@ -81,21 +81,7 @@ impl World {
         };
         available.set_tracks(self.names.iter().cloned().zip(self.states.iter().map(track)).collect());
         let task = Task::new("t", "translate these letters");
-        let choosing = Choosing {
-            task: &task,
-            objective: &task.objective,
-            value: None,
-            producer: None,
-            contract: None,
-            capability: None,
-            may_end: false,
-            pinned: None,
-            again: None,
-            declined: &[],
-            failed: &[],
-            picked_by_contract: &[],
-            seed: number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-        };
+        let choosing = Choosing { seed: number.wrapping_mul(0x9e37_79b9_7f4a_7c15), ..Choosing::of(&task) };
         let Verdict::Settled(settled) = choose(&self.registry, &available, &Policy::default(), &choosing) else {
             unreachable!("there is no LLM")
         };

@@ -219,10 +219,13 @@ pub struct LatencyBucket {
 }
 
 impl LatencyBucket {
-    /// Its middle, in milliseconds.
+    /// The bounds of a bucket differ by this factor.
+    pub const GROWTH: f64 = 1.05;
+
+    /// As far from both its bounds as share of each, in milliseconds.
     #[must_use]
-    pub fn millis(&self) -> f64 {
-        1.05_f64.powf(f64::from(self.index) - 0.5)
+    pub fn middle(index: i32) -> f64 {
+        2.0 * Self::GROWTH.powi(index) / (Self::GROWTH + 1.0)
     }
 }
 

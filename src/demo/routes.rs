@@ -45,19 +45,12 @@ impl Office {
         loop {
             assert!(route.len() < 10, "{} goes in circles: {route:?}", lead.id);
             let choosing = Choosing {
-                task: &task,
-                objective: &task.objective,
                 value: last.as_ref().map(|(output, _)| output).or(task.input.as_ref()),
-                producer: last.as_ref().map(|(_, topic)| topic.as_str()),
+                producer: last.as_ref().map(|(_, agent)| agent.as_str()),
                 contract: task.input_contract.as_deref(),
-                capability: None,
                 may_end: last.is_some(),
-                pinned: None,
-                again: None,
-                declined: &[],
-                failed: &[],
                 picked_by_contract: &picked,
-                seed: 0,
+                ..Choosing::of(&task)
             };
             let Verdict::Settled(settled) = choose(&self.registry, &self.availability, &policy, &choosing) else {
                 panic!("there is no LLM to ask");

@@ -4,10 +4,10 @@
 //! are real numbers: what is long ago counts for less, which none of the published sketches allows for, and that is why
 //! this one is our own. Two sketches add up bucket by bucket.
 
+use crate::contract::LatencyBucket;
 use std::collections::BTreeMap;
 
-/// The bounds of a bucket differ by this factor.
-const GROWTH: f64 = 1.05;
+const GROWTH: f64 = LatencyBucket::GROWTH;
 /// How far a quantile may be from the true one, as a share of it.
 pub const ACCURACY: f64 = (GROWTH - 1.0) / (GROWTH + 1.0);
 /// A year. Nothing takes longer.
@@ -59,7 +59,7 @@ impl Sketch {
         // The sum may miss the total by what adding up loses.
         let mut within = within;
         let found = self.buckets.iter().find(|(_, weight)| within(weight)).map(|(index, _)| *index);
-        found.or(last).map(middle)
+        found.or(last).map(LatencyBucket::middle)
     }
 
     /// Both together, as if one had seen all.
@@ -78,10 +78,6 @@ fn index_of(millis: f64) -> i32 {
     #[allow(clippy::cast_possible_truncation, reason = "a year is in bucket 496")]
     let index = (millis.clamp(1.0, LONGEST).ln() / GROWTH.ln()).ceil() as i32;
     index
-}
-
-fn middle(index: i32) -> f64 {
-    2.0 * GROWTH.powi(index) / (GROWTH + 1.0)
 }
 
 #[cfg(test)]

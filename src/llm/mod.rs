@@ -42,7 +42,7 @@ pub use plan::{PlanAsk, PlanLimits, StepSoFar, outline};
 pub use rules::{Prompts, Worded};
 pub use settings::{Api, MAX_PROVIDERS, Provider, Secret, Settings, Structured};
 
-use crate::workflow::{Answer, Attempt, Payload, PlanAnswer};
+use crate::workflow::{Answer, Attempt, Payload, PlanAnswer, fnv1a_32};
 use lane::{Lane, Tuning};
 use plan::PlanPrompt;
 use prompt::Prompt;
@@ -181,5 +181,5 @@ impl Llm {
 
 /// Differs between questions, and is the same when one is asked again.
 fn seed(task_id: &str, question: u32) -> u32 {
-    text::short_hash(task_id) ^ question
+    fnv1a_32(task_id) ^ question
 }

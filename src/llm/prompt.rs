@@ -8,10 +8,10 @@ use super::question::{Invalid, Question};
 use super::rules::Rules;
 use super::schema::{Choices, Kind, Object};
 use super::settings::Structured;
-use super::text::{block, line, short_hash};
+use super::text::{block, line};
 use super::validate::validate;
 use super::{Ask, Card};
-use crate::workflow::Said;
+use crate::workflow::{Said, fnv1a_32};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::fmt::Write;
@@ -62,7 +62,7 @@ impl Prompt {
         for card in &cards {
             push_card(&mut user, card);
         }
-        let version = format!("{}+{:08x}", rules.version, short_hash(&user));
+        let version = format!("{}+{:08x}", rules.version, fnv1a_32(&user));
 
         // Changes from hour to hour, so it is no part of the version.
         if cards.iter().any(|card| !card.lately.is_empty()) {

@@ -1,8 +1,8 @@
 //! What a model is told before every question of a kind: our rules or those of a file, and always the rule about what others
 //! wrote, which no file can take away.
 
-use super::text::short_hash;
 use super::{plan, prompt};
+use crate::workflow::fnv1a_32;
 use std::sync::Arc;
 
 /// The rules of one kind of question.
@@ -19,7 +19,7 @@ impl Rules {
             None => Self { text: format!("{built_in}{guard}").into(), version: version.into() },
             Some(given) => Self {
                 text: format!("{}\n{guard}", given.trim()).into(),
-                version: format!("{version}/{:08x}", short_hash(given.trim())).into(),
+                version: format!("{version}/{:08x}", fnv1a_32(given.trim())).into(),
             },
         }
     }

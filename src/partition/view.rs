@@ -1,5 +1,5 @@
 use crate::selection::{self, Availability, Policy, Registry, Schemas};
-use crate::workflow::{AgentTraits, Answer, Choosing, Labels, Payload, Rules, Settled, Verdict, World};
+use crate::workflow::{AgentTraits, Answer, Choosing, Labels, Payload, Prospects, Rules, Settled, Verdict, World};
 
 /// The world as selection sees it: the registry, which topics are there, and the rules.
 #[derive(Clone, Debug)]
@@ -29,12 +29,8 @@ impl World for View<'_> {
         selection::settle(self.registry, &self.availability, self.policy, choosing, set, offers_done, answer)
     }
 
-    fn eligible(&self, choosing: &Choosing<'_>) -> Vec<String> {
-        selection::eligible(self.registry, &self.availability, choosing)
-    }
-
-    fn busy(&self, choosing: &Choosing<'_>) -> Vec<String> {
-        selection::busy(self.registry, &self.availability, choosing)
+    fn prospects(&self, choosing: &Choosing<'_>) -> Prospects {
+        selection::prospects(self.registry, &self.availability, choosing)
     }
 
     fn limited(&self, topic_names: &[String]) -> Vec<String> {

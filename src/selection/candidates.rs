@@ -90,8 +90,12 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// The chance (0 to 1) that it is the right one of those that are eligible now.
-    pub(super) fn score(&self, place: usize) -> f64 {
+    /// Of those that fit alike what is its part of their chance, once it was asked whom to take; else the chance (0 to 1)
+    /// that it is the right one of those that are eligible now.
+    fn score(&self, place: usize) -> f64 {
+        if let Some(score) = self.preference.get().and_then(|preference| preference.score(place)) {
+            return score;
+        }
         let among_eligible = || {
             let eligible = self.eligible();
             let mut scores = vec![0.0; self.standings.len()];
@@ -246,8 +250,7 @@ impl<'a> Scene<'a> {
         Candidate {
             agent_name: Arc::clone(&agent.shown_name),
             version: Arc::clone(&agent.shown_version),
-            score: fit
-                .map(|_| self.preference.get().and_then(|one| one.score(place)).unwrap_or_else(|| self.score(place))),
+            score: fit.map(|_| self.score(place)),
             factors: fit.into_iter().flat_map(Fit::factors).chain(merit).collect(),
             excluded: self.why_not(place),
         }

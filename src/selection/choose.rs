@@ -2,7 +2,7 @@ use super::candidates::{Choosable, Scene};
 use super::names::shown;
 use super::policy::{LlmUse, Policy};
 use super::registry::{Availability, Registry};
-use crate::workflow::{Choosing, Pinned, Settled, SettledBy, Verdict};
+use crate::workflow::{Choosing, Pinned, Prospects, Settled, SettledBy, Verdict};
 
 /// Decides at once where contracts, a clear winner or the lack of an LLM let it; else says whom to ask about.
 #[must_use]
@@ -26,16 +26,11 @@ pub fn choose(registry: &Registry, availability: &Availability, policy: &Policy,
     }
 }
 
-/// The names that could be chosen now, sorted.
+/// Who could be chosen now.
 #[must_use]
-pub fn eligible(registry: &Registry, availability: &Availability, choosing: &Choosing<'_>) -> Vec<String> {
-    Scene::new(registry, availability, choosing).eligible_names()
-}
-
-/// Topic names of those that could be chosen if they had room, in the order of names.
-#[must_use]
-pub fn busy(registry: &Registry, availability: &Availability, choosing: &Choosing<'_>) -> Vec<String> {
-    Scene::new(registry, availability, choosing).busy_topics()
+pub fn prospects(registry: &Registry, availability: &Availability, choosing: &Choosing<'_>) -> Prospects {
+    let scene = Scene::new(registry, availability, choosing);
+    Prospects { eligible: scene.eligible_names(), busy: scene.busy_topics() }
 }
 
 /// What a route does where no LLM is to be asked.

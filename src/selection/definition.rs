@@ -1,5 +1,6 @@
 use super::names::{self, shown, topic_name};
 use super::version::Version;
+use crate::workflow::fnv1a_64;
 use std::collections::BTreeMap;
 use url::Url;
 
@@ -103,9 +104,8 @@ impl Definition {
         // The empty text ends a list: what moves from one to the next is a change.
         let lists = lists.into_iter().flat_map(|list| list.iter().map(String::as_str).chain([""]));
         let texts = [self.agent_name.as_str(), &self.version, &self.description].into_iter().chain(lists).chain(sides);
-        // FNV-1a, with an end after each text.
-        let bytes = texts.flat_map(|text| text.trim().bytes().chain([0]));
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        // With an end after each text.
+        fnv1a_64(texts.flat_map(|text| text.trim().bytes().chain([0])))
     }
 
     /// All that is wrong with it under this key, each fault naming field, value and remedy; contracts apart.

@@ -50,10 +50,8 @@ pub(super) fn probabilities(contenders: &[Contender], bounds: &Bounds, seed: u64
         wins.iter().zip(&good).filter(|(_, good)| **good == of).map(|(wins, _)| wins + more).sum()
     };
     let least = bounds.exploration * ALWAYS;
-    let explored = match good.contains(&false) {
-        true => (sum(false, 0.0) / f64::from(DRAWS)).clamp(least, bounds.exploration),
-        false => 0.0,
-    };
+    let explored =
+        if good.contains(&false) { (sum(false, 0.0) / f64::from(DRAWS)).clamp(least, bounds.exploration) } else { 0.0 };
     // Half a win more than there were: nobody is impossible.
     let probability = |(wins, good): (&f64, &bool)| {
         let share = if *good { 1.0 - explored } else { explored };

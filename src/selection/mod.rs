@@ -38,7 +38,7 @@ mod words;
 
 pub use agent::Agent;
 pub(crate) use agent::is_json;
-pub use choose::{busy, choose, eligible};
+pub use choose::{choose, prospects};
 pub use contract::{CompiledSchema, Contract, Resolved};
 pub use definition::{Definition, Example, Terms, bounds};
 pub use experiment::{Arm, Better, Difference, Estimate, Guardrail, Replay, Shares, Unusable};

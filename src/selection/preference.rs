@@ -4,7 +4,9 @@ use super::candidates::Scene;
 use super::explore::{Bounds, Contender, as_good, draw, probabilities};
 use super::latency::LatencyRange;
 use super::policy::Policy;
+use super::scoring::to_four_places;
 use super::track::{Merit, merits};
+use crate::workflow::fnv1a_64;
 
 /// The label of a task that keeps what belongs together with one agent.
 const AFFINITY: &str = "affinity";
@@ -137,15 +139,8 @@ fn taken(scene: &Scene<'_>, group: &[usize], contenders: &[Contender], bounds: &
     (probabilities, taken, How::Drawn)
 }
 
-/// FNV-1a, 64 bits, of both: for each affinity another order of agents, of which a new one changes little.
+/// For each affinity another order of agents, of which a new one changes little.
 fn hash(affinity: &str, name: &str) -> u64 {
-    let bytes = affinity.bytes().chain([0]).chain(name.bytes());
-    let hash =
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    // Its low bits are the better ones.
-    hash.swap_bytes()
-}
-
-fn to_four_places(value: f64) -> f64 {
-    (value * 10_000.0).round() / 10_000.0
+    // The low bits of the hash are the better ones.
+    fnv1a_64(affinity.bytes().chain([0]).chain(name.bytes())).swap_bytes()
 }

@@ -116,9 +116,13 @@ impl Fit {
     }
 }
 
-/// To four places: what follows is noise in a decision record.
+/// What follows is noise in a decision record.
+pub(super) fn to_four_places(value: f64) -> f64 {
+    (value * 10_000.0).round() / 10_000.0
+}
+
 pub(super) fn rounded(value: f32) -> f64 {
-    (f64::from(value) * 10_000.0).round() / 10_000.0
+    to_four_places(f64::from(value))
 }
 
 /// The chance that each of these is the right one, 0 to 1, if it is one of them or none; in their order.

@@ -3,6 +3,7 @@
 //! Words find what is said the same way, n-grams what is said nearly so (plurals, compounds, typing
 //! errors, languages this has no word rules for). A term is a 64-bit key, never a string.
 
+use crate::workflow::fnv1a_64;
 use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 
@@ -227,9 +228,7 @@ fn stem(word: &[u32]) -> &[u32] {
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 fn word_key(letters: &[u32]) -> u64 {
-    // FNV-1a over whole characters.
-    let start = 0xcbf2_9ce4_8422_2325;
-    letters.iter().fold(start, |key, c| (key ^ u64::from(*c)).wrapping_mul(0x0100_0000_01b3))
+    fnv1a_64(letters.iter().copied())
 }
 
 fn gram_key(letters: &[u32]) -> u64 {

@@ -70,21 +70,7 @@ impl Judge {
     pub async fn judge(&self, number: usize, objective: &str) -> Judged {
         // Nothing is to be learned here: of equals the first.
         let task = Task { explore: false, ..Task::new(format!("eval-{number}"), objective) };
-        let choosing = Choosing {
-            task: &task,
-            objective: &task.objective,
-            value: None,
-            producer: None,
-            contract: None,
-            capability: None,
-            may_end: false,
-            pinned: None,
-            again: None,
-            declined: &[],
-            failed: &[],
-            picked_by_contract: &[],
-            seed: 0,
-        };
+        let choosing = Choosing::of(&task);
         let start = Instant::now();
         let (settled, usage) = match choose(&self.registry, &self.availability, &self.policy, &choosing) {
             Verdict::Settled(settled) => (*settled, Usage::default()),

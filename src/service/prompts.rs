@@ -66,21 +66,8 @@ pub(super) fn limits(config: &Config) -> PlanLimits {
 #[must_use]
 pub fn of_choice(config: &Config, registry: &Registry, task: &Task) -> Worded {
     let policy = Policy { llm: LlmUse::Always, llm_by_type: BTreeMap::new(), ..policy(config, true) };
-    let choosing = Choosing {
-        task,
-        objective: &task.objective,
-        value: task.input.as_ref(),
-        producer: None,
-        contract: task.input_contract.as_deref(),
-        capability: None,
-        may_end: false,
-        pinned: None,
-        again: None,
-        declined: &[],
-        failed: &[],
-        picked_by_contract: &[],
-        seed: 0,
-    };
+    let choosing =
+        Choosing { value: task.input.as_ref(), contract: task.input_contract.as_deref(), ..Choosing::of(task) };
     let there: Availability = registry.current().iter().map(|agent| agent.topic_name()).collect();
     let set = match choose(registry, &there, &policy, &choosing) {
         Verdict::Ask { set, .. } => set,

@@ -2,7 +2,8 @@
 
 use super::{Clock, Log, SharedAgentHealth, SharedPresence};
 use crate::contract::{
-    AgentHealth, AgentStatistics, BreakerState, HealthState, RunningMean, assignment_topic, home_partition,
+    AgentHealth, AgentStatistics, BreakerState, HealthState, LatencyBucket, RunningMean, assignment_topic,
+    home_partition,
 };
 use crate::selection::{Agent, Availability, Broken, Record, Registry, Track, fold};
 use crate::workflow::Timestamp;
@@ -99,7 +100,7 @@ impl Directory {
         })
     }
 
-    /// Looks who is gone, at most once a second; says whether others are than before.
+    /// Looks who is gone and takes what is known of agents' work, at most once a second; says whether others are than before.
     fn call(&mut self, clock: &dyn Clock) -> bool {
         if self.called.is_some_and(|at| clock.elapsed() < at + LOOK_AGAIN) {
             return false;
@@ -120,7 +121,7 @@ impl Directory {
         self.availability.set_gone(gone.map(|agent| agent.topic_name().to_owned()))
     }
 
-    /// Takes what is known of agents' work, at most once a second.
+    /// Takes what is known of agents' work, if that is news.
     fn read_tracks(&mut self) {
         let version = self.health.version();
         if self.tracks_seen != Some(version) {
@@ -206,7 +207,7 @@ fn record(statistics: &AgentStatistics) -> Record {
     Record {
         successes: statistics.successes,
         failures: statistics.failures,
-        latencies: statistics.latencies.iter().map(|bucket| (bucket.millis(), bucket.weight)).collect(),
+        latencies: statistics.latencies.iter().map(|one| (LatencyBucket::middle(one.index), one.weight)).collect(),
         cost_micros: mean(&statistics.cost_micros).filter(|micros| *micros > 0.0),
         quality: mean(&statistics.quality),
     }

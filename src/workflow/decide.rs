@@ -12,7 +12,7 @@ pub use routing::{is_news, waiting};
 
 use super::{
     Acceptance, Event, Fact, Input, Mode, Outcome, Phase, Rules, Submission, Task, TaskEnd, Timestamp, Workflow, World,
-    evolve, plan_faults,
+    evolve, fnv1a_64, plan_faults,
 };
 use std::sync::Arc;
 
@@ -185,13 +185,11 @@ fn overspent(workflow: &Workflow, rules: &Rules) -> Option<(&'static str, String
     None
 }
 
-/// Differs between tasks and steps, and by what the numbers count, and is the same however often it is decided (FNV-1a, 64
-/// bits).
+/// Differs between tasks and steps, and by what the numbers count, and is the same however often it is decided.
 fn seed(workflow: &Workflow, numbers: &[u32], step_id: &str) -> u64 {
     let place = [workflow.accepted.offset.to_le_bytes(), i64::from(workflow.accepted.partition).to_le_bytes()];
     let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
-    let bytes = place.concat().into_iter().chain(numbers).chain(step_id.bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    fnv1a_64(place.concat().into_iter().chain(numbers).chain(step_id.bytes()))
 }
 
 /// The task's own hop budget, else the configured one.

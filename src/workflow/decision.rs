@@ -170,6 +170,28 @@ pub struct Choosing<'a> {
     pub seed: u64,
 }
 
+impl<'a> Choosing<'a> {
+    /// The first choice for a task of which nothing is known but what it says: without contracts, history or chance.
+    #[must_use]
+    pub fn of(task: &'a Task) -> Self {
+        Self {
+            task,
+            objective: &task.objective,
+            value: None,
+            producer: None,
+            contract: None,
+            capability: None,
+            may_end: false,
+            pinned: None,
+            again: None,
+            declined: &[],
+            failed: &[],
+            picked_by_contract: &[],
+            seed: 0,
+        }
+    }
+}
+
 /// The one agent that will do, and whose word that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pinned<'a> {

@@ -1,6 +1,6 @@
 //! Plans, and whether one can be followed: all that is wrong with it at once, each fault naming step, value and remedy.
 
-use super::{PlannedStep, World};
+use super::{PlannedStep, World, fnv1a_32};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Deref;
@@ -47,21 +47,16 @@ impl Plan {
 }
 
 fn place(steps: &[PlannedStep], by_id: &[(u32, u32)], id: &str) -> Option<usize> {
-    let hash = hash(id);
+    let hash = fnv1a_32(id);
     let start = by_id.partition_point(|(of, _)| *of < hash);
     let same = by_id[start..].iter().take_while(|(of, _)| *of == hash).map(|(_, place)| *place as usize);
     same.into_iter().find(|place| steps[*place].step_id == id)
 }
 
-/// FNV-1a, 32 bits: ids are short.
-fn hash(id: &str) -> u32 {
-    id.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
-}
-
 impl From<Vec<PlannedStep>> for Plan {
     fn from(steps: Vec<PlannedStep>) -> Self {
         let mut by_id: Box<[(u32, u32)]> =
-            (0..).zip(&steps).map(|(place, step)| (hash(&step.step_id), place)).collect();
+            (0..).zip(&steps).map(|(place, step)| (fnv1a_32(&step.step_id), place)).collect();
         by_id.sort_unstable();
         let (mut needs, mut ends) = (Vec::new(), Vec::with_capacity(steps.len()));
         let small = |number: usize| u32::try_from(number).unwrap_or(NOWHERE);

@@ -15,11 +15,8 @@ pub trait World {
     /// Makes a decision of the LLM's answer, checked against the set that was asked and who is eligible now.
     fn settle(&self, choosing: &Choosing<'_>, set: &[String], offers_done: bool, answer: &Answer) -> Settled;
 
-    /// Names of the agents eligible now, sorted.
-    fn eligible(&self, choosing: &Choosing<'_>) -> Vec<String>;
-
-    /// Topic names of the agents that would do if they had room.
-    fn busy(&self, choosing: &Choosing<'_>) -> Vec<String>;
+    /// Who could be chosen now.
+    fn prospects(&self, choosing: &Choosing<'_>) -> Prospects;
 
     /// Names of those of these agents, by topic name, that take so many assignments at once and no more, now.
     fn limited(&self, topic_names: &[String]) -> Vec<String>;
@@ -43,6 +40,15 @@ pub trait World {
 
     /// Why the output is not what the agent declares, or not what the step's own contract asks for.
     fn output_fault(&self, topic_name: &str, contract: Option<&str>, output: &Payload) -> Option<String>;
+}
+
+/// Whom a choice could go to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prospects {
+    /// Names of the agents that are eligible, sorted.
+    pub eligible: Vec<String>,
+    /// Topic names of those that would be if they had room, in the order of their names.
+    pub busy: Vec<String>,
 }
 
 /// What follows depend on of an agent.

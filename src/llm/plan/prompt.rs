@@ -8,9 +8,10 @@ use super::super::question::{Invalid, Question};
 use super::super::rules::Rules;
 use super::super::schema::{Choices, Kind, List, Object};
 use super::super::settings::Structured;
-use super::super::text::{block, line, short_hash};
+use super::super::text::{block, line};
 use super::{PlanAsk, PlanLimits, StepSoFar};
 use crate::workflow::PlannedStep;
+use crate::workflow::fnv1a_32;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::fmt::Write;
@@ -77,7 +78,7 @@ impl PlanPrompt {
             let more = ask.agents.len() - cards.len();
             let _ = writeln!(user, "\n{more} more agents are not listed: use NONE for a step that none of these fits.");
         }
-        let version = format!("{}+{:08x}", rules.version, short_hash(&user));
+        let version = format!("{}+{:08x}", rules.version, fnv1a_32(&user));
 
         for precedent in ask.precedents.iter().take(MAX_PRECEDENTS) {
             fenced(&mut user, "A PLAN THAT SUCCEEDED for another task of this type", &block(precedent, OUTLINE_CAP));

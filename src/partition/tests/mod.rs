@@ -6,8 +6,8 @@ mod engine;
 use super::*;
 use crate::workflow::{
     AgentTraits, Answer, AssignmentId, Choice, Choosing, Chosen, CommandKind, ErrorClass, Event, Fact, Input, Labels,
-    Payload, Phase, Position, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said, Settled,
-    SettledBy, Step, Submission, Task, Timer, TimerKind, Timestamp, Verdict, Workflow, World, evolve,
+    Payload, Phase, Position, Prospects, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said,
+    Settled, SettledBy, Step, Submission, Task, Timer, TimerKind, Timestamp, Verdict, Workflow, World, evolve,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,12 +112,8 @@ impl World for Small {
         Self::settled(choice, SettledBy::Llm, choosing)
     }
 
-    fn eligible(&self, choosing: &Choosing<'_>) -> Vec<String> {
-        Self::names(choosing)
-    }
-
-    fn busy(&self, _: &Choosing<'_>) -> Vec<String> {
-        Vec::new()
+    fn prospects(&self, choosing: &Choosing<'_>) -> Prospects {
+        Prospects { eligible: Self::names(choosing), busy: Vec::new() }
     }
 
     fn assigned(&self, _: &str) {}

@@ -146,19 +146,14 @@ impl World {
 
     fn choosing(&self) -> Choosing<'_> {
         Choosing {
-            task: &self.task,
-            objective: &self.task.objective,
             value: self.last.as_ref().map(|(output, _)| output).or(self.task.input.as_ref()),
-            producer: self.last.as_ref().map(|(_, topic)| topic.as_str()),
+            producer: self.last.as_ref().map(|(_, agent)| agent.as_str()),
             contract: self.task.input_contract.as_deref(),
-            capability: None,
             may_end: self.last.is_some(),
-            pinned: None,
-            again: None,
             declined: &self.declined,
-            failed: &[],
             picked_by_contract: &self.picked,
             seed: self.seed,
+            ..Choosing::of(&self.task)
         }
     }
 
@@ -167,7 +162,7 @@ impl World {
     }
 
     fn eligible(&self) -> Vec<String> {
-        eligible(&self.registry, &self.availability, &self.choosing())
+        prospects(&self.registry, &self.availability, &self.choosing()).eligible
     }
 
     #[track_caller]

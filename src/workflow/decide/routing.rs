@@ -85,10 +85,9 @@ pub(super) fn admitted(
 /// eligible, or one more would do if it had room, whose line the step is to join. Whoever stands in an agent's line is let in
 /// by that, one after the other, and not all at once.
 pub fn is_news(choosing: &Choosing<'_>, eligible: &[String], busy: &[String], world: &dyn World) -> bool {
-    let by_line = world.limited(busy);
-    let now = world.eligible(choosing);
-    let others = now.iter().filter(|name| !by_line.contains(name)).ne(eligible.iter());
-    others || world.busy(choosing).iter().any(|topic| !busy.contains(topic))
+    let (by_line, now) = (world.limited(busy), world.prospects(choosing));
+    let others = now.eligible.iter().filter(|name| !by_line.contains(name)).ne(eligible.iter());
+    others || now.busy.iter().any(|topic| !busy.contains(topic))
 }
 
 fn outstanding(workflow: &Workflow, question: u32) -> Result<OpenChoice, Rejection> {
