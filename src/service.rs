@@ -326,15 +326,18 @@ pub fn registry(config: &Config) -> anyhow::Result<Registry> {
 /// Who tells what texts mean, as configured; none where nobody does.
 ///
 /// # Errors
-/// What is wrong with the model's directory.
+/// What is wrong with the model's directory, or that this build cannot use any.
 pub fn embed(config: &Config) -> anyhow::Result<Option<Arc<dyn Embed>>> {
-    #[cfg(feature = "embeddings")]
-    if let Some(directory) = &config.routing.embeddings {
-        let model = crate::embeddings::SentenceModel::open(directory).context("routing.embeddings")?;
-        return Ok(Some(Arc::new(model)));
+    match &config.routing.embeddings {
+        None => Ok(None),
+        #[cfg(feature = "embeddings")]
+        Some(directory) => {
+            let model = crate::embeddings::SentenceModel::open(directory).context("routing.embeddings")?;
+            Ok(Some(Arc::new(model)))
+        }
+        #[cfg(not(feature = "embeddings"))]
+        Some(_) => Err(anyhow!("routing.embeddings is set, and this build has no embeddings")),
     }
-    // Without the feature no configuration is sound that has a directory.
-    Ok(None)
 }
 
 /// The providers as configured; none where there are none.
