@@ -4,6 +4,7 @@ mod breakers;
 mod choosing;
 mod definitions;
 mod lint;
+mod meaning;
 mod memory;
 mod preferring;
 mod registry;
