@@ -12,7 +12,8 @@ pub(super) fn millis(duration: Duration) -> i64 {
 
 /// How agents are chosen.
 pub(super) fn policy(config: &Config, llm_available: bool) -> Policy {
-    let Routing { llm, margin, threshold, shortlist, llm_by_type, epsilon, exploration, weights } = &config.routing;
+    let Routing { llm, margin, threshold, shortlist, llm_by_type, epsilon, exploration, learn: _, weights } =
+        &config.routing;
     let config::Weights { fit, success, latency, quality, specialization, capacity, cost } = *weights;
     Policy {
         llm: llm_use(*llm),
@@ -66,6 +67,7 @@ pub(super) fn rules(config: &Config, can_plan: bool) -> Rules {
             Fallback::Route => PlanFallback::Route,
             Fallback::Fail => PlanFallback::Fail,
         },
+        learn: config.routing.learn,
     }
 }
 

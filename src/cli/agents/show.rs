@@ -5,7 +5,9 @@ use super::{named, rounded, row};
 use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::output::{self, Format, safe};
-use crate::contract::{ActiveAlert, AgentHealth, AgentStatistics, AlertMetric, InstanceStanding, rfc3339};
+use crate::contract::{
+    ActiveAlert, AgentHealth, AgentPrediction, AgentStatistics, AlertMetric, InstanceStanding, rfc3339,
+};
 use crate::selection::Registry;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -102,12 +104,21 @@ fn health_lines(health: &AgentHealth) -> Vec<String> {
     lines.push(format!("  score {:.2} ({})", health.score, parts.join(" × ")));
     lines.extend(health.alerts.iter().map(unusual));
     lines.push(format!("  overall: {}", statistics(&health.overall)));
+    lines.extend(predictions(&health.prediction));
     let kinds = |what: &str, kinds: &BTreeMap<String, AgentStatistics>| -> Vec<String> {
         kinds.iter().map(|(name, one)| format!("  {what} {}: {}", safe(name), statistics(one))).collect()
     };
     lines.extend(kinds("capability", &health.capabilities));
     lines.extend(kinds("task type", &health.task_types));
     lines
+}
+
+/// How good predictions of its work turned out; none before the first.
+fn predictions(of: &AgentPrediction) -> Option<String> {
+    let covered = of.coverage.get().map(|share| format!("{:.0} % of latencies in the 90 % range", share * 100.0));
+    let brier = of.brier.get().map(|score| format!("Brier score {score:.3}"));
+    let parts: Vec<String> = covered.into_iter().chain(brier).collect();
+    (!parts.is_empty()).then(|| format!("  predictions: {}", parts.join(", ")))
 }
 
 /// A line of something unusual that goes on.

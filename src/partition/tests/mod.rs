@@ -5,8 +5,8 @@ mod engine;
 
 use super::*;
 use crate::workflow::{
-    AgentTraits, Answer, AssignmentId, Choice, Choosing, Chosen, CommandKind, ErrorClass, Event, Fact, Input, Labels,
-    Payload, Phase, Position, Prospects, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said,
+    AgentTraits, Answer, AssignmentId, Choice, Choosing, Chosen, CommandKind, ErrorClass, Event, Fact, Grounds, Input,
+    Labels, Payload, Phase, Position, Prospects, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said,
     Settled, SettledBy, Step, Submission, Task, Timer, TimerKind, Timestamp, Verdict, Workflow, World, evolve,
 };
 use proptest::prelude::*;
@@ -65,6 +65,7 @@ impl Small {
             degraded: None,
             propensity: None,
             beside: None,
+            grounds: Some(Arc::new(Grounds { teaches: Some(7), ..Grounds::new(0.9, Some([1.0, 2.0, 3.0])) })),
             eligible,
             busy: vec![],
         }
@@ -135,6 +136,10 @@ impl World for Small {
 
     fn output_fault(&self, _: &str, _: Option<&str>, output: &Payload) -> Option<String> {
         (output.text() == "rubbish").then(|| "it is rubbish".to_owned())
+    }
+
+    fn verifies(&self, _: &str, _: Option<&str>) -> bool {
+        true
     }
 }
 
