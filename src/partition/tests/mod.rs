@@ -138,8 +138,8 @@ impl World for Small {
         (output.text() == "rubbish").then(|| "it is rubbish".to_owned())
     }
 
-    fn verifies(&self, _: &str, _: Option<&str>) -> bool {
-        true
+    fn verifies(&self, topic_name: &str, contract: Option<&str>) -> bool {
+        topic_name == "b" || contract.is_some()
     }
 }
 
@@ -229,6 +229,7 @@ struct Seen {
     withdrawn: Vec<(String, String)>,
     /// Assignments of whose end an outcome tells.
     outcomes: Vec<String>,
+    lessons: Vec<Lesson>,
     dead: usize,
 }
 
@@ -257,6 +258,8 @@ impl Seen {
                     let (step_id, attempt) = (&*out.ended.step_id, out.ended.attempt);
                     let id = AssignmentId { task_id: "t", accepted: out.task.accepted, step_id, attempt };
                     self.outcomes.push(id.to_string());
+                    assert!(out.ended.grounds.is_some(), "what was expected of it is known to its end");
+                    self.lessons.extend(out.lesson.clone());
                 }
             }
         }
@@ -314,6 +317,8 @@ impl Seen {
             let before = open(&workflow);
             evolve(&mut workflow, event);
             ended.extend(before.difference(&open(&workflow)).cloned());
+            let strays = workflow.steps.iter().any(|step| step.grounds.is_some() != step.status.is_assigned());
+            assert!(!strays, "grounds are kept while an agent has the step, and not longer: {workflow:?}");
         }
         ended.sort();
         ended
