@@ -191,7 +191,7 @@ fn a_text_like_those_that_were_confirmed_is_plain_on_every_worker_until_the_agen
     town.goes_to("Painter", "LOCAL");
     let outcomes = read_all(town.scratch.stack, &town.scratch.topic("agent-outcomes"));
     let mut by_assignment: BTreeMap<&str, &Record> = BTreeMap::new();
-    outcomes.iter().for_each(|one| drop(by_assignment.insert(one.text("assignmentId"), one)));
+    by_assignment.extend(outcomes.iter().map(|one| (one.text("assignmentId"), one)));
     assert_eq!(by_assignment.len(), outcomes.len(), "one outcome of each assignment");
     assert!(outcomes.len() > before);
     let last = town.sent - 12..town.sent;
