@@ -9,6 +9,7 @@ pub mod contract;
 pub mod demo;
 pub mod dispatch;
 pub mod embedded;
+pub mod experiments;
 pub mod http;
 pub mod insights;
 pub mod kafka;

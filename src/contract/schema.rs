@@ -39,6 +39,7 @@ pub enum RecordKind {
     AgentOutcome,
     AgentHealth,
     Alert,
+    Experiment,
     Snapshot,
 }
 
@@ -66,7 +67,7 @@ macro_rules! entries {
 }
 
 /// In the order of [`RecordKind::ALL`].
-static ENTRIES: LazyLock<[Entry; 14]> = LazyLock::new(|| {
+static ENTRIES: LazyLock<[Entry; 15]> = LazyLock::new(|| {
     bound_allocations();
     entries![
         "TaskSubmitted",
@@ -82,6 +83,7 @@ static ENTRIES: LazyLock<[Entry; 14]> = LazyLock::new(|| {
         "AgentOutcome",
         "AgentHealth",
         "Alert",
+        "Experiment",
         "Snapshot",
     ]
 });
@@ -100,7 +102,7 @@ fn bound_allocations() {
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::TaskSubmitted,
         Self::AgentDefinition,
         Self::AgentHeartbeat,
@@ -114,6 +116,7 @@ impl RecordKind {
         Self::AgentOutcome,
         Self::AgentHealth,
         Self::Alert,
+        Self::Experiment,
         Self::Snapshot,
     ];
 
@@ -166,6 +169,7 @@ impl RecordKind {
             "agent-outcomes" => Self::AgentOutcome,
             "agent-health" => Self::AgentHealth,
             "alerts" => Self::Alert,
+            "experiments" => Self::Experiment,
             "task-state" => Self::Snapshot,
             _ if suffix.starts_with("assignments.") || suffix == "assignments" => Self::Assignment,
             _ => return None,

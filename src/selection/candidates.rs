@@ -213,6 +213,8 @@ impl<'a> Scene<'a> {
             propensity: place.and_then(|place| self.preference.get()?.probability(place)),
             beside: None,
             busy: if place.is_none() { self.busy_topics() } else { Vec::new() },
+            strategy: None,
+            variant: None,
         }
     }
 

@@ -19,13 +19,29 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["contract", "kafka", "selection"]),
     ("sources", &["config", "contract", "kafka", "selection", "telemetry"]),
     ("dispatch", &["agent", "config", "contract", "kafka", "selection", "telemetry"]),
+    ("experiments", &["contract", "kafka", "selection", "workflow"]),
     ("insights", &["contract", "kafka", "selection", "telemetry", "worker"]),
     ("http", &["dispatch", "telemetry"]),
     ("embedded", &["config", "selection"]),
     ("config", &[]),
     ("demo", &["agent", "contract", "selection", "workflow"]),
     ("telemetry", &[]),
-    ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection", "embedded", "http", "workflow"]),
+    (
+        "cli",
+        &[
+            "config",
+            "contract",
+            "demo",
+            "experiments",
+            "kafka",
+            "agent",
+            "service",
+            "selection",
+            "embedded",
+            "http",
+            "workflow",
+        ],
+    ),
 ];
 const ROOT: &str = "service";
 

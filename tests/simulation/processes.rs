@@ -9,7 +9,7 @@ use super::violated;
 use super::witness::Onlooker;
 use super::world::{PREFIX, World};
 use baton::partition::Window;
-use baton::selection::{LlmUse, Policy};
+use baton::selection::{LlmUse, Policy, Strategies};
 use baton::telemetry::{Health, Metrics};
 use baton::worker::{Clock, Lookups, Need, Parts, Settings, Stop, StopSignal, TopicLimits, Worker};
 use baton::workflow::{PlanFallback, RetryRule, RetryRules, Rules, Timestamp};
@@ -135,11 +135,11 @@ fn settings(world: &World, name: &str) -> Settings {
         dead_letter_ratio: 0.5,
         heartbeat_timeout: agents::SILENCE,
         probes: breakers::PROBES,
-        policy: Policy {
+        strategies: Strategies::from(Policy {
             llm: *dice.one(&[LlmUse::Always, LlmUse::Ambiguous, LlmUse::Ambiguous, LlmUse::Never]),
             llm_available: true,
             ..Policy::default()
-        },
+        }),
         window: Window { millis: *dice.one(&[5_000, 600_000, 600_000]), count: *dice.one(&[2, 1_000, 1_000]) },
         prefix: PREFIX.to_owned(),
         worker: name.to_owned(),
@@ -179,6 +179,7 @@ fn boot(world: &World, process: usize) {
         registry: Arc::clone(&world.registry),
         presence: Arc::clone(&world.presence),
         agent_health: Arc::clone(&world.agent_health),
+        experiments: Arc::default(),
         metrics: Arc::new(Metrics::new()),
         health: Health::new(),
         stop: Arc::clone(&stop),

@@ -67,6 +67,8 @@ impl Small {
             beside: None,
             eligible,
             busy: vec![],
+            strategy: None,
+            variant: None,
         }
     }
 
