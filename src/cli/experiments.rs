@@ -99,7 +99,8 @@ async fn read(context: &Context) -> anyhow::Result<BTreeMap<String, Experiment>>
 fn named<'k>(known: &'k BTreeMap<String, Experiment>, name: &str) -> Result<&'k Experiment, WrongUse> {
     known.get(name).ok_or_else(|| {
         let names: Vec<&str> = known.keys().map(String::as_str).collect();
-        let there = if names.is_empty() { "there is none yet".to_owned() } else { format!("known are: {}", names.join(", ")) };
+        let there =
+            if names.is_empty() { "there is none yet".to_owned() } else { format!("known are: {}", names.join(", ")) };
         WrongUse(format!("no experiment is called {name:?}; {there}"))
     })
 }
@@ -112,8 +113,7 @@ async fn start(context: &Context, args: ExperimentStartArgs) -> anyhow::Result<D
         stopped_at: None,
         stopped_for: String::new(),
     };
-    let guardrail =
-        |(metric, tolerated): (MetricArg, f64)| ExperimentGuardrail { metric: metric.into(), tolerated };
+    let guardrail = |(metric, tolerated): (MetricArg, f64)| ExperimentGuardrail { metric: metric.into(), tolerated };
     let SaidArgs { reason, actor } = args.said;
     let draft = Experiment {
         name: args.name,

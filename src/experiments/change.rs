@@ -243,7 +243,8 @@ pub(super) mod tests {
             assert!(faults(&draft, &[])[0].contains("not between"), "{share}");
         }
         let mut alone = started("x", &[], 1);
-        (alone.variants.truncate(1), alone.variants[0].share) = ((), 0.99);
+        alone.variants.truncate(1);
+        alone.variants[0].share = 0.99;
         assert!(faults(&alone, &[])[0].contains("1 variants: give 2"));
     }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 /// How often a difference is said to be there that is not, all variants and all looks together.
 const LEVEL: f64 = 0.05;
-/// How often a variant is stopped that keeps to its guardrail, all variants and all looks together.
+/// How often a variant is stopped that keeps to its guardrails, all of them, all variants and all looks together.
 const GUARDRAIL_LEVEL: f64 = 0.01;
 /// Counts that are so unlikely by the shares are not by chance.
 const SUSPICIOUS: f64 = 0.01;
@@ -223,10 +223,11 @@ fn comparison(metric: ExperimentMetric, seen: &Difference, decides: bool, rivals
 
 /// The first guardrail that a variant breaks, in words.
 fn broken(experiment: &Experiment, differences: &[(ExperimentMetric, Difference)], rivals: f64) -> Option<String> {
+    #[allow(clippy::cast_precision_loss, reason = "a few")]
+    let level = GUARDRAIL_LEVEL / rivals / experiment.guardrails.len().max(1) as f64;
     experiment.guardrails.iter().find_map(|rail| {
         let (metric, seen) = differences.iter().find(|(metric, _)| *metric == rail.metric)?;
         let in_its_unit = if *metric == ExperimentMetric::Latency { rail.tolerated.ln_1p() } else { rail.tolerated };
-        let level = GUARDRAIL_LEVEL / rivals;
         let judge = Guardrail { better: better(*metric), tolerated: in_its_unit, level };
         if !judge.is_broken(seen) {
             return None;

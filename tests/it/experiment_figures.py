@@ -85,7 +85,8 @@ class Arms:
             return None
         scatter = [sum((value - sum(arm) / len(arm)) ** 2 for value in arm) for arm in self.values]
         both = sum(scatter) / (len(control) + len(variant))
-        of = [max(scatter[arm] / len(self.values[arm]), both) for arm in (0, 1)]
+        apart = (sum(control) / len(control) - sum(variant) / len(variant)) ** 2
+        of = [max((scatter[arm] + apart) / len(self.values[arm]), both) for arm in (0, 1)]
         mean = self.mean()
         seen = sum((one - mean) ** 2 for one in self.estimates) / len(self.estimates)
         return max(of[0] / (1 - self.share) + of[1] / self.share, seen) or None

@@ -2,9 +2,11 @@
 //! topics anew; a guardrail that stops a bad variant; a worker that lacks a strategy.
 
 use super::python_agent::python;
-use super::support::agents::{Agents, Behaviour, Say, definition};
+use super::support::agents::{Agents, Behaviour, Say, definition, works};
+use super::support::llm::{Llm, Reply};
 use super::support::{Partitioner, Scratch, Send, Sender, Topic, Worker, heavy, read_all, until};
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -139,10 +141,8 @@ fn start<'a>(name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 fn an_experiment_goes_from_start_to_promotion_and_its_figures_are_those_of_the_topics() {
     let _turn = heavy();
     let mut office = Office::new("experiment", TOML, 10);
-    let refused = office.experiments(
-        &["start", "sums", "--variant", "control=default:0.5", "--variant", "cheap=lavish:0.4"],
-        2,
-    );
+    let refused =
+        office.experiments(&["start", "sums", "--variant", "control=default:0.5", "--variant", "cheap=lavish:0.4"], 2);
     for part in ["there is no strategy `lavish` (default, frugal)", "add up to 0.9, not to 1"] {
         assert!(refused.stderr.contains(part), "{part} is not in {}", refused.stderr);
     }
@@ -273,4 +273,57 @@ fn a_worker_without_the_strategy_follows_the_default_one_and_says_so() {
     let shown = office.show("sums");
     assert_eq!(shown["variants"][1]["tasks"], 0, "{shown:#}");
     assert_eq!(shown["sampleRatio"]["isSuspicious"], true, "{shown:#}");
+}
+
+#[test]
+fn variants_ask_other_models_in_other_words() {
+    let _turn = heavy();
+    let scratch = Scratch::new("models");
+    scratch.apply().register_all(&[definition("Ann", "adds numbers"), definition("Bob", "adds numbers")]);
+    let rules = scratch.dir().join("rules.txt");
+    std::fs::write(&rules, "Prefer whoever comes last.").expect("it can be written");
+    let llm = Llm::scripted(|asked| {
+        let says_done = asked.prompt().contains("DONE");
+        Reply::agent(if says_done {
+            "DONE"
+        } else if asked.body["model"] == "second" {
+            "Bob"
+        } else {
+            "Ann"
+        })
+    });
+    let provider = |model| llm.toml().replace("scripted", model);
+    let strategy = format!("[strategies.other]\nmodels = [\"second\"]\nselect_rules_file = {rules:?}\n");
+    let toml = format!("[routing]\nllm = \"always\"\n{strategy}{}{}", provider("first"), provider("second"));
+    let worker = scratch.worker("a").toml(&toml).start();
+    let _agents = Agents::start(&scratch, ["Ann", "Bob"].map(|name| (name, works(Value::clone))).into());
+    until("both agents may be chosen", SOON, || match worker.metric("baton_agents_eligible") {
+        2.0 => Ok(()),
+        seen => Err(seen.to_string()),
+    });
+    let args = ["experiments", "start", "words", "--variant", "control=default:0.5", "--variant", "new=other:0.5"];
+    scratch.baton_with(&toml, &args, b"").ok();
+    std::thread::sleep(Duration::from_millis(2_500));
+    let topic = scratch.topic("tasks");
+    let task = |number: u32| {
+        let id = format!("t-{number}");
+        Send::to(&topic).key(&id).json(&json!({ "taskId": id, "objective": "add", "mode": "ROUTE" }))
+    };
+    Sender::new(scratch.stack, Partitioner::Default).send_all((0..16).map(task));
+    Topic::open(scratch.stack, &scratch.topic("completions")).count(16, SOON);
+    let mut versions = BTreeMap::<String, BTreeSet<String>>::new();
+    for record in read_all(scratch.stack, &scratch.topic("routing-decisions")) {
+        let variant = record.text("variant").to_owned();
+        let (model, agent) = if variant == "words/new" { ("second", "Bob") } else { ("first", "Ann") };
+        assert_eq!(record.value["attempts"][0]["model"], model, "{:#}", record.value);
+        if record.text("choice") == "AGENT" {
+            assert_eq!(record.text("chosen"), agent, "{:#}", record.value);
+        }
+        // Of the rules; what is told of the agents comes after the plus.
+        let version = record.text("promptVersion").split('+').next().unwrap_or_default().to_owned();
+        versions.entry(variant).or_default().insert(version);
+    }
+    let [control, new] = ["words/control", "words/new"].map(|variant| versions.remove(variant).unwrap_or_default());
+    assert!(control.len() == 1 && new.len() == 1 && control != new, "{control:?} {new:?}");
+    assert!(versions.is_empty(), "{versions:?}");
 }

@@ -53,9 +53,18 @@ fn whole(one: &Experiment, report: &Report) -> Value {
 fn told(one: &Experiment, report: &Report) -> anyhow::Result<()> {
     let value = row(one);
     let mut text = String::new();
-    let kinds = if one.task_types.is_empty() { "all tasks".to_owned() } else { format!("tasks of type {}", cell(Some(&value["taskTypes"]))) };
+    let kinds = if one.task_types.is_empty() {
+        "all tasks".to_owned()
+    } else {
+        format!("tasks of type {}", cell(Some(&value["taskTypes"])))
+    };
     let (state, at, by) = (one.state.symbol(), cell(Some(&value["at"])), safe(&one.actor));
-    writeln!(text, "{}  {state} since {at} by {by}, started {}, on {kinds}", safe(&one.name), cell(Some(&value["startedAt"])))?;
+    writeln!(
+        text,
+        "{}  {state} since {at} by {by}, started {}, on {kinds}",
+        safe(&one.name),
+        cell(Some(&value["startedAt"]))
+    )?;
     for line in [&one.description, &one.reason].into_iter().filter(|line| !line.is_empty()) {
         writeln!(text, "  {}", safe(line))?;
     }
@@ -117,7 +126,7 @@ fn compared(name: &str, comparison: &Comparison) -> String {
     let decides = if comparison.decides { " (decides)" } else { "" };
     let metric = comparison.metric.symbol();
     let Some((low, high)) = comparison.low.zip(comparison.high) else {
-        return format!("{name}: {metric}{decides} not enough yet to go by");
+        return format!("{name}: {metric}{decides} nothing has shown yet");
     };
     let verdict = match comparison.verdict {
         crate::experiments::Verdict::Better => "better",
