@@ -196,9 +196,13 @@ fn better(metric: ExperimentMetric) -> Better {
     }
 }
 
-/// What a difference is shown as: of logarithms the part by which they differ.
+/// What a difference is shown as: of logarithms the part by which they differ, of shares no more than there can be.
 fn shown(metric: ExperimentMetric, difference: f64) -> f64 {
-    if metric == ExperimentMetric::Latency { difference.exp_m1() } else { difference }
+    match metric {
+        ExperimentMetric::Success => difference.clamp(-1.0, 1.0),
+        ExperimentMetric::Latency => difference.exp_m1(),
+        ExperimentMetric::Cost | ExperimentMetric::Unknown => difference,
+    }
 }
 
 fn comparison(metric: ExperimentMetric, seen: &Difference, decides: bool, rivals: f64) -> Comparison {

@@ -164,7 +164,8 @@ for number, (variant, said) in enumerate(zip(variants, shown["variants"], strict
             if task["counts"] and task["place"] in (0, number):
                 arms.take(int(task["place"] == number), task["values"][metric])
         low, high = arms.interval(0.05 / rivals)
-        as_told = (lambda value: None if value is None else math.expm1(value)) if metric == "LATENCY" else (lambda value: value)
+        told = {"SUCCESS": lambda value: max(-1, min(1, value)), "LATENCY": math.expm1, "COST": lambda value: value}
+        as_told = lambda value: None if value is None else told[metric](value)
         for field, counted in {"estimate": as_told(arms.mean()), "low": as_told(low), "high": as_told(high),
                                "pValue": min(1.0, arms.p_value() * rivals)}.items():
             same(f"{variant['name']}.{metric}.{field}", comparison[field], counted)
