@@ -80,7 +80,7 @@ impl Reading {
     ///
     /// # Errors
     /// [`ReadingFault`]
-    pub fn to_end(&mut self) -> Result<(), ReadingFault> {
+    pub fn read_all(&mut self) -> Result<(), ReadingFault> {
         // In this order: of what ends in between the decision is known.
         for topic in [Topic::Decisions, Topic::Completions] {
             while self.step(topic)? != Step::AtEnd {}

@@ -128,7 +128,7 @@ fn drawn<'a>(experiment: &str, task_id: &str, variants: &'a [Variant]) -> Option
         left < 0.0
     });
     // What rounding left over.
-    reached.or(variants.last())
+    reached.or_else(|| variants.last())
 }
 
 impl InForce<'_> {

@@ -331,3 +331,31 @@ fn variants_ask_other_models_in_other_words() {
     assert!(control.len() == 1 && new.len() == 1 && control != new, "{control:?} {new:?}");
     assert!(versions.is_empty(), "{versions:?}");
 }
+
+#[test]
+fn of_several_that_are_started_at_once_on_the_same_tasks_one_runs() {
+    let scratch = Scratch::new("at-once");
+    scratch.apply();
+    let names = ["one", "two", "three"];
+    let ran: Vec<_> = std::thread::scope(|scope| {
+        let begin = |name| {
+            let scratch = &scratch;
+            scope.spawn(move || {
+                let args: Vec<&str> = ["experiments"].into_iter().chain(start(name, &[])).collect();
+                scratch.baton_with(TOML, &args, b"")
+            })
+        };
+        let threads: Vec<_> = names.into_iter().map(begin).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it ran")).collect()
+    });
+    let told = || ran.iter().map(|ran| (ran.status, &ran.stdout, &ran.stderr)).collect::<Vec<_>>();
+    let listed = scratch.baton(&["experiments", "list", "--format", "json"]).ok().json();
+    let running: Vec<&str> = listed.as_array().into_iter().flatten().filter_map(|one| one["name"].as_str()).collect();
+    let started: Vec<&str> = ran.iter().filter(|ran| ran.status.success()).map(|ran| ran.stdout.trim()).collect();
+    assert_eq!(started, running.iter().map(|name| format!("started {name}")).collect::<Vec<_>>(), "{:?}", told());
+    assert!(running.len() == 1, "{listed:#} {:?}", told());
+    for refused in ran.iter().filter(|ran| !ran.status.success()) {
+        let said = &refused.stderr;
+        assert!(said.contains("runs on tasks of type addition") || said.contains("at the same time"), "{said}");
+    }
+}

@@ -20,7 +20,7 @@ pub(super) async fn run(context: &Context, name: &str, format: Format) -> anyhow
     let experiment = one.clone();
     let counted = tokio::task::spawn_blocking(move || {
         let mut reading = Reading::open(&kafka, &codec, &registry, &runtime, &experiment)?;
-        reading.to_end()?;
+        reading.read_all()?;
         anyhow::Ok((reading.report(&experiment), reading.unreadable()))
     });
     let (report, unreadable) = counted.await.context("the reading panicked")??;
