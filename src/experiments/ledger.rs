@@ -26,11 +26,12 @@ pub enum LedgerFault {
     Unreadable(String, String),
     #[error("the schema registry does not answer: {0}")]
     Registry(String),
-    #[error(
-        "it was not written: {0}. Perhaps somebody else changed an experiment at the same time; look, and try again"
-    )]
+    #[error("it was not written: {0}; did somebody else change an experiment at the same time? Look, and try again")]
     Aborted(String),
-    #[error("whether it was written is not known: {0}; look, and try again")]
+    #[error(
+        "whether it was written is not known: {0}; did somebody else change an experiment at the same time? Look, and try \
+         again"
+    )]
     Unknown(String),
 }
 
