@@ -81,7 +81,7 @@ fn row(one: &Experiment) -> Value {
 }
 
 /// The last record of each, by name.
-async fn read(context: &Context) -> anyhow::Result<BTreeMap<String, Experiment>> {
+pub(in crate::cli) async fn read(context: &Context) -> anyhow::Result<BTreeMap<String, Experiment>> {
     let records = Records::new(context)?;
     let codec = Codec::new(&context.config.kafka.prefix, [], Arc::clone(records.schemas()));
     let mut known = BTreeMap::new();

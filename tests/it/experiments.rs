@@ -354,6 +354,8 @@ fn of_several_that_are_started_at_once_on_the_same_tasks_one_runs() {
     let started: Vec<&str> = ran.iter().filter(|ran| ran.status.success()).map(|ran| ran.stdout.trim()).collect();
     assert_eq!(started, running.iter().map(|name| format!("started {name}")).collect::<Vec<_>>(), "{:?}", told());
     assert!(running.len() == 1, "{listed:#} {:?}", told());
+    let doctor = scratch.baton_with("", &["doctor"], b"").code(1).stdout;
+    assert!(doctor.contains("RUNNING, and [strategies] lacks frugal"), "{doctor}");
     for refused in ran.iter().filter(|ran| !ran.status.success()) {
         let said = &refused.stderr;
         assert!(said.contains("runs on tasks of type addition") || said.contains("at the same time"), "{said}");
