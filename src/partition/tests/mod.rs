@@ -65,7 +65,7 @@ impl Small {
             degraded: None,
             propensity: None,
             beside: None,
-            eligible,
+            eligible: eligible.into_iter().map(Into::into).collect(),
             busy: vec![],
             strategy: None,
             variant: None,
