@@ -224,6 +224,8 @@ impl<'a> Scene<'a> {
             beside: None,
             grounds: place.map(|place| Arc::new(self.grounds(place, by))),
             busy: if place.is_none() { self.busy_topics() } else { Vec::new() },
+            strategy: None,
+            variant: None,
         }
     }
 
