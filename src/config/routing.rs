@@ -102,12 +102,6 @@ impl Routing {
         checks.range(&format!("{at}.shortlist"), self.shortlist, 1, 20);
         let key = format!("{at}.exploration");
         checks.that(half.contains(&self.exploration), &key, "must be between 0 and 0.5", "use 0.1");
-        checks.that(
-            self.embeddings.is_none() || cfg!(feature = "embeddings"),
-            &key,
-            "is set, and this build has no embeddings",
-            "build with `cargo build --release --features embeddings`, or leave it out",
-        );
         let Weights { fit, success, latency, quality, specialization, capacity, cost } = self.weights;
         for (name, weight) in [
             ("fit", fit),
