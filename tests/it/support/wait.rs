@@ -1,5 +1,6 @@
 //! Waiting with a deadline that says what was seen, and what tests share: a runtime, a turn for the heavy ones.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -64,8 +65,18 @@ fn answer(request: reqwest::RequestBuilder) -> Result<Answer, String> {
     })
 }
 
-/// A port that was free a moment ago.
+/// A port that is free, and below those that the system gives to outgoing connections: such a one would be taken between
+/// the look and the start of the server that it is for.
 pub(crate) fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
-    socket.local_addr().expect("it is bound").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 15_000;
+    const PORTS: u32 = 15_000;
+    // Processes of tests run side by side: each begins elsewhere.
+    let start = std::process::id().wrapping_mul(97);
+    let mut tried = (0..PORTS).map(|_| start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS + FIRST);
+    let found = tried.find_map(|port| {
+        let port = u16::try_from(port).expect("in range");
+        std::net::TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
+    });
+    found.expect("some port is free")
 }
