@@ -14,6 +14,8 @@ pub struct Routing {
     pub threshold: f64,
     /// Agents offered to the LLM at most.
     pub shortlist: usize,
+    /// Answers of the LLM that a worker keeps at most, so that it is not asked the same again; 0 = none.
+    pub cache: usize,
     /// When the LLM is asked about tasks of a type, by type; else as `llm` says.
     pub llm_by_type: BTreeMap<String, AskLlm>,
     /// Of agents that fit alike, who is worse than the best by no more than this share of its score is as good; 0 to 1.
@@ -60,6 +62,7 @@ impl Default for Routing {
             margin: 0.6,
             threshold: 0.5,
             shortlist: 20,
+            cache: 10_000,
             llm_by_type: BTreeMap::new(),
             epsilon: 0.15,
             exploration: 0.1,
@@ -74,6 +77,7 @@ impl Routing {
         checks.that(unit.contains(&self.margin), "routing.margin", "must be between 0 and 1", "use 0.6");
         checks.that(unit.contains(&self.threshold), "routing.threshold", "must be between 0 and 1", "use 0.5");
         checks.range("routing.shortlist", self.shortlist, 1, 20);
+        checks.range("routing.cache", self.cache, 0, 1_000_000);
         checks.that(unit.contains(&self.epsilon), "routing.epsilon", "must be between 0 and 1", "use 0.15");
         let half = 0.0..=0.5;
         checks.that(half.contains(&self.exploration), "routing.exploration", "must be between 0 and 0.5", "use 0.1");

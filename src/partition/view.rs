@@ -1,4 +1,4 @@
-use crate::selection::{self, Availability, Policy, Registry, Schemas};
+use crate::selection::{self, Answers, Availability, Policy, Registry, Schemas};
 use crate::workflow::{AgentTraits, Answer, Choosing, Labels, Payload, Prospects, Rules, Settled, Verdict, World};
 
 /// The world as selection sees it: the registry, which topics are there, and the rules.
@@ -10,6 +10,8 @@ pub struct View<'a> {
     pub rules: &'a Rules,
     /// Compiled contracts of tasks.
     pub schemas: &'a Schemas,
+    /// What an LLM answered before.
+    pub answers: &'a Answers,
 }
 
 impl World for View<'_> {
@@ -22,7 +24,15 @@ impl World for View<'_> {
     }
 
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict {
-        selection::choose(self.registry, &self.availability, self.policy, choosing)
+        let (registry, availability, policy) = (self.registry, &self.availability, self.policy);
+        match selection::choose(registry, availability, policy, choosing) {
+            Verdict::Ask { set, offers_done } => {
+                let known =
+                    selection::recall(self.answers, registry, availability, policy, choosing, &set, offers_done);
+                known.map_or(Verdict::Ask { set, offers_done }, |settled| Verdict::Settled(Box::new(settled)))
+            }
+            settled => settled,
+        }
     }
 
     fn settle(&self, choosing: &Choosing<'_>, set: &[String], offers_done: bool, answer: &Answer) -> Settled {

@@ -65,6 +65,7 @@ impl Small {
             degraded: None,
             propensity: None,
             beside: None,
+            question: None,
             eligible,
             busy: vec![],
         }

@@ -6,13 +6,14 @@ mod definitions;
 mod lint;
 mod memory;
 mod preferring;
+mod recalling;
 mod registry;
 mod scoring;
 mod settling;
 mod succession;
 
 use super::*;
-use crate::workflow::{Answer, Choice, Choosing, Payload, Said, Settled, Task, Verdict};
+use crate::workflow::{Answer, Choice, Choosing, Payload, Said, Settled, Steps, Task, Verdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -74,6 +75,7 @@ struct World {
     last: Option<(Payload, String)>,
     declined: Vec<Arc<str>>,
     picked: Vec<Arc<str>>,
+    steps: Steps,
     seed: u64,
 }
 
@@ -93,6 +95,7 @@ impl World {
             last: None,
             declined: Vec::new(),
             picked: Vec::new(),
+            steps: Steps::default(),
             seed: 0,
         }
     }
@@ -152,6 +155,7 @@ impl World {
             may_end: self.last.is_some(),
             declined: &self.declined,
             picked_by_contract: &self.picked,
+            steps: Some(&self.steps),
             seed: self.seed,
             ..Choosing::of(&self.task)
         }

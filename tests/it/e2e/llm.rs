@@ -1,6 +1,7 @@
 //! Choosing with an LLM that says what the test wants: whatever it says, or does not say, the decision tells what was done
 //! and why, and no task is lost.
 
+mod cache;
 mod outage;
 
 use super::super::support::agents::{Agents, definition, works};

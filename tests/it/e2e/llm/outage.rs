@@ -135,7 +135,7 @@ fn an_llm_that_dies_or_hangs_under_load_stops_no_task_and_is_used_again_when_it_
     let worker = scratch.worker("w").toml(&toml).start();
     eligible(&worker, 2);
     let mut told = Told::of(&scratch);
-    let mut under_load = |llm: &mut Llm, name: &str, fail: &dyn Fn(&mut Llm)| {
+    let under_load = |llm: &mut Llm, name: &str, fail: &dyn Fn(&mut Llm)| {
         let before = llm.asked().len();
         submit(&scratch, &load(name, LOAD));
         until("the LLM is being asked", SOON, || match llm.asked().len() - before {
