@@ -29,7 +29,7 @@ use crate::llm::{self, Llm};
 use crate::telemetry::{Health, Metrics};
 use crate::worker::{SharedAgentHealth, SharedPresence, SharedRegistry, StopSignal, TopicLimits};
 use anyhow::{Context, anyhow};
-pub use judge::{Judge, Judged, Known};
+pub use judge::{Judge, Judged, Known, otherwise};
 use orchestrator::Waker;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -42,6 +42,12 @@ impl Prompts {
         }
     }
 
+    /// The version of the rules for choices: what stands before the `+` in that of a prompt.
+    #[must_use]
+    pub fn select_rules(&self) -> &str {
+        &self.select.version
+    }
+
     /// What a model would be told of this choice.
     #[must_use]
     pub fn select(&self, ask: &super::Ask) -> Worded {

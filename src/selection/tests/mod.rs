@@ -3,6 +3,7 @@
 mod breakers;
 mod choosing;
 mod definitions;
+mod hindsight;
 mod lint;
 mod memory;
 mod preferring;
