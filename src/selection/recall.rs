@@ -140,7 +140,7 @@ pub fn recall(
 
 /// What the question is known by; none where the step was tried before, for then it is to go elsewhere.
 pub(super) fn key(choosing: &Choosing<'_>, set: &[String], offers_done: bool) -> Option<QuestionKey> {
-    if !choosing.failed.is_empty() || !choosing.declined.is_empty() {
+    if choosing.tried {
         return None;
     }
     let mut hash = Sha256::new();

@@ -170,6 +170,8 @@ pub struct Choosing<'a> {
     pub declined: &'a [Arc<str>],
     /// Agents that failed on this step: others come first.
     pub failed: &'a [Arc<str>],
+    /// Whether the step was given to somebody before.
+    pub tried: bool,
     /// The workflow's, as far as they are; none = there is none yet.
     pub steps: Option<&'a Steps>,
     /// Agents already picked by contract in this route.
@@ -194,6 +196,7 @@ impl<'a> Choosing<'a> {
             again: None,
             declined: &[],
             failed: &[],
+            tried: false,
             steps: None,
             picked_by_contract: &[],
             seed: 0,

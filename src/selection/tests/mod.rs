@@ -76,6 +76,7 @@ struct World {
     last: Option<(Payload, String)>,
     declined: Vec<Arc<str>>,
     picked: Vec<Arc<str>>,
+    tried: bool,
     steps: Steps,
     seed: u64,
 }
@@ -96,6 +97,7 @@ impl World {
             last: None,
             declined: Vec::new(),
             picked: Vec::new(),
+            tried: false,
             steps: Steps::default(),
             seed: 0,
         }
@@ -156,6 +158,7 @@ impl World {
             may_end: self.last.is_some(),
             declined: &self.declined,
             picked_by_contract: &self.picked,
+            tried: self.tried,
             steps: Some(&self.steps),
             seed: self.seed,
             ..Choosing::of(&self.task)
