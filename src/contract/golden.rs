@@ -209,7 +209,7 @@ fn decisions_of_other_versions_are_read() {
             agent_name: "Adder".into(),
             version: "2.1.0".into(),
             score: Some(0.5),
-            factors: [("text".to_owned(), 0.25)].into(),
+            factors: [("text".into(), 0.25)].into(),
             excluded: Some("busy".into()),
         }],
         degraded: true,

@@ -78,9 +78,9 @@ impl<'a> Scene<'a> {
         self.standings.iter().enumerate().filter(move |(_, standing)| test(standing)).map(|(place, _)| place)
     }
 
-    pub(super) fn eligible_names(&self) -> Vec<String> {
+    pub(super) fn eligible_names(&self) -> Vec<Arc<str>> {
         // The registry's order is by name.
-        self.places(Standing::is_eligible).map(|place| self.name(place).to_owned()).collect()
+        self.places(Standing::is_eligible).map(|place| Arc::clone(&self.registry.current()[place].shown_name)).collect()
     }
 
     fn fits(&self) -> &[Fit] {

@@ -9,7 +9,9 @@ use super::names::same_name;
 use super::policy::{LlmUse, Policy};
 use super::track::{Belief, Weights};
 use crate::workflow::SettledBy;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A decision as it is recorded.
 #[derive(Clone, Debug)]
@@ -32,12 +34,12 @@ pub struct Past {
     pub candidates: Vec<PastCandidate>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct PastCandidate {
-    pub agent_name: String,
+    pub agent_name: Arc<str>,
     pub score: Option<f64>,
     /// By name.
-    pub factors: BTreeMap<String, f64>,
+    pub factors: BTreeMap<Cow<'static, str>, f64>,
 }
 
 /// The other rules.
@@ -244,7 +246,7 @@ fn bounds(policy: &Policy, explores: bool) -> Bounds {
     Bounds { success: policy.weights.success, epsilon: policy.epsilon, exploration }
 }
 
-fn contender(factors: &BTreeMap<String, f64>, weights: &Weights) -> Result<Contender, Unknowable> {
+fn contender(factors: &BTreeMap<Cow<'static, str>, f64>, weights: &Weights) -> Result<Contender, Unknowable> {
     let of = |name: &str| factors.get(name).copied().filter(|value| value.is_finite()).ok_or(Unknowable::Unscored);
     let (success, evidence) = (of("success")?, of("evidence")?);
     let parts = [

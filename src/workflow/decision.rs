@@ -76,7 +76,7 @@ pub struct Settled {
     /// Set if an LLM was to be asked and its valid answer did not decide: a code such as `low_confidence`.
     pub degraded: Option<String>,
     /// Names eligible at that moment, sorted: what a NONE waits to see changed.
-    pub eligible: Vec<String>,
+    pub eligible: Vec<Arc<str>>,
     /// How likely the chosen agent was to be taken, 0 to 1, where chance had a part in it.
     pub propensity: Option<f64>,
     /// What would have been chosen without the LLM, where its answer decided.

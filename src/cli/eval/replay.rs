@@ -180,7 +180,7 @@ impl Played {
             self.tokens[1] += tokens;
         }
         for (candidate, probability) in past.candidates.iter().zip(&again.probabilities) {
-            self.agents.entry(candidate.agent_name.clone()).or_default()[1] += probability;
+            self.agents.entry(candidate.agent_name.to_string()).or_default()[1] += probability;
         }
         self.agents.entry(outcome.agent_name.clone()).or_default()[0] += 1.0;
         let (propensity, probability) = (again.propensity, again.of_chosen);

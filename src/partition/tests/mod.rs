@@ -66,7 +66,7 @@ impl Small {
             propensity: None,
             beside: None,
             question: None,
-            eligible,
+            eligible: eligible.into_iter().map(Into::into).collect(),
             busy: vec![],
         }
     }

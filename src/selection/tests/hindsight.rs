@@ -24,9 +24,9 @@ fn three() -> World {
 /// What is recorded of it.
 fn recorded(settled: &Settled) -> Past {
     let candidate = |one: &crate::workflow::Candidate| PastCandidate {
-        agent_name: one.agent_name.to_string(),
+        agent_name: Arc::clone(&one.agent_name),
         score: one.score,
-        factors: one.factors.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+        factors: one.factors.iter().map(|(name, value)| ((*name).into(), *value)).collect(),
     };
     let name = |choice: &Choice| match choice {
         Choice::Agent(name) => Some(name.clone()),
@@ -51,7 +51,7 @@ fn by(policy: &Policy) -> Otherwise {
 }
 
 fn probability(past: &Past, again: &Again, name: &str) -> f64 {
-    let place = past.candidates.iter().position(|one| one.agent_name == name).expect("a candidate");
+    let place = past.candidates.iter().position(|one| **one.agent_name == **name).expect("a candidate");
     again.probabilities[place]
 }
 
@@ -78,7 +78,7 @@ fn made_again_by_other_weights_it_comes_out_as_it_would_have_then() {
             world.policy = Policy { llm_available: false, ..other.clone() };
             let truly = recorded(&world.settled());
             for (name, [found, right]) in NAMES.iter().chain(&["zoe"]).zip(&mut shares) {
-                let one = truly.candidates.iter().find(|one| one.agent_name == *name).expect("a candidate");
+                let one = truly.candidates.iter().find(|one| *one.agent_name == **name).expect("a candidate");
                 *found += probability(&past, &again, name) / SEEDS as f64;
                 *right += one.factors.get("probability").copied().unwrap_or(0.0) / SEEDS as f64;
             }

@@ -223,6 +223,10 @@ fn chose(name: &str) -> Choice {
     Choice::Agent(name.to_owned())
 }
 
+fn eligible(settled: &Settled) -> Vec<&str> {
+    settled.eligible.iter().map(AsRef::as_ref).collect()
+}
+
 fn excluded<'a>(settled: &'a Settled, name: &str) -> &'a str {
     let candidate = settled.candidates.iter().find(|candidate| *candidate.agent_name == *name);
     candidate.expect("a candidate of that name").excluded.as_deref().expect("an excluded one")
