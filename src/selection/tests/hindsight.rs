@@ -51,7 +51,7 @@ fn by(policy: &Policy) -> Otherwise {
 }
 
 fn probability(past: &Past, again: &Again, name: &str) -> f64 {
-    let place = past.candidates.iter().position(|one| **one.agent_name == **name).expect("a candidate");
+    let place = past.candidates.iter().position(|one| *one.agent_name == *name).expect("a candidate");
     again.probabilities[place]
 }
 
