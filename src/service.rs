@@ -26,6 +26,7 @@ use crate::contract::{Codec, ContractNames, Registry, RegistryAuth};
 use crate::dispatch::PostedReports;
 use crate::http::{Server, Shown};
 use crate::llm::{self, Llm};
+use crate::selection::Embed;
 use crate::telemetry::{Health, Metrics};
 use crate::worker::{SharedAgentHealth, SharedPresence, SharedRegistry, StopSignal, TopicLimits};
 use anyhow::{Context, anyhow};
@@ -237,6 +238,8 @@ async fn work(
     let slot = slot::take(&config.kafka)?;
     let config = Config { kafka: crate::config::Kafka { slot: Some(slot.name.clone()), ..config.kafka }, ..config };
     let registry = registry(&config)?;
+    // Only who chooses needs it.
+    let embed = if roles.contains(&Role::Orchestrator) { embed(&config)? } else { None };
     let Some(found) = start::wait(&config, &registry, &health, &root).await? else {
         return Ok(());
     };
@@ -263,6 +266,7 @@ async fn work(
         codec: Arc::clone(&base.codec),
         names: Arc::clone(&base.names),
         shared: Arc::clone(&base.agents),
+        embed,
         health: base.health.clone(),
         wake: Arc::clone(&base.wake),
     };
@@ -317,6 +321,23 @@ pub fn registry(config: &Config) -> anyhow::Result<Registry> {
     let auth =
         auth.map(|(user, password)| RegistryAuth::Basic { user: user.clone(), password: password.reveal().to_owned() });
     Ok(Registry::new(&config.registry.url, auth)?)
+}
+
+/// Who tells what texts mean, as configured; none where nobody does.
+///
+/// # Errors
+/// What is wrong with the model's directory, or that this build cannot use any.
+pub fn embed(config: &Config) -> anyhow::Result<Option<Arc<dyn Embed>>> {
+    match &config.routing.embeddings {
+        None => Ok(None),
+        #[cfg(feature = "embeddings")]
+        Some(directory) => {
+            let model = crate::embeddings::SentenceModel::open(directory).context("routing.embeddings")?;
+            Ok(Some(Arc::new(model)))
+        }
+        #[cfg(not(feature = "embeddings"))]
+        Some(_) => Err(anyhow!("routing.embeddings is set, and this build has no embeddings")),
+    }
 }
 
 /// The providers as configured; none where there are none.

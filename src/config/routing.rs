@@ -1,6 +1,7 @@
 use super::check::Checks;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// `[routing]`: when an LLM is asked, and when its word or the local score is enough.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -23,6 +24,9 @@ pub struct Routing {
     /// Share of choices between them that may go to who is not as good, to learn of it; 0 to 0.5.
     pub exploration: f64,
     pub weights: Weights,
+    /// The directory of a sentence model (config.json, tokenizer.json, model.safetensors), for choosing by what texts mean as
+    /// well; wants a build with the feature `embeddings`.
+    pub embeddings: Option<PathBuf>,
 }
 
 /// `[routing.weights]`: the exponent each factor goes into a score with; 0 = it does not count.
@@ -67,6 +71,7 @@ impl Default for Routing {
             epsilon: 0.15,
             exploration: 0.1,
             weights: Weights::default(),
+            embeddings: None,
         }
     }
 }
@@ -81,6 +86,12 @@ impl Routing {
         checks.that(unit.contains(&self.epsilon), "routing.epsilon", "must be between 0 and 1", "use 0.15");
         let half = 0.0..=0.5;
         checks.that(half.contains(&self.exploration), "routing.exploration", "must be between 0 and 0.5", "use 0.1");
+        checks.that(
+            self.embeddings.is_none() || cfg!(feature = "embeddings"),
+            "routing.embeddings",
+            "is set, and this build has no embeddings",
+            "build with `cargo build --release --features embeddings`, or leave it out",
+        );
         let Weights { fit, success, latency, quality, specialization, capacity, cost } = self.weights;
         for (name, weight) in [
             ("fit", fit),

@@ -12,7 +12,7 @@ use crate::contract::{
 use crate::kafka::Disposition;
 use crate::kafka::admin::{Admin, TopicSpec as TopicToBe};
 use crate::kafka::tail::{Next, Start, Tail, Tailed};
-use crate::selection::{Agent, Fault, Predecessors, Registry as Agents};
+use crate::selection::{Agent, Embed, Fault, Memory, Predecessors, Registry as Agents};
 use crate::telemetry::Health;
 use crate::worker::SharedRegistry;
 use anyhow::Context;
@@ -34,6 +34,8 @@ pub(super) struct Table {
     pub(super) codec: Arc<Codec>,
     pub(super) names: Arc<ContractNames>,
     pub(super) shared: Arc<SharedRegistry>,
+    /// Who tells what texts mean, if somebody does.
+    pub(super) embed: Option<Arc<dyn Embed>>,
     pub(super) health: Health,
     pub(super) wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -249,8 +251,8 @@ impl State {
             }
         }
         // With many examples it takes seconds, which the runtime's threads have no time for.
-        let entries = self.entries.clone();
-        let built = tokio::task::spawn_blocking(|| Agents::new(entries)).await;
+        let (entries, embed) = (self.entries.clone(), self.table.embed.clone());
+        let built = tokio::task::spawn_blocking(|| Agents::remembering(entries, Memory::default(), embed)).await;
         self.table.shared.set(built.expect("a registry is built of any entries"));
         (self.table.wake)();
     }

@@ -12,8 +12,18 @@ pub(super) fn millis(duration: Duration) -> i64 {
 
 /// How agents are chosen.
 pub(super) fn policy(config: &Config, llm_available: bool) -> Policy {
-    let Routing { llm, margin, threshold, shortlist, llm_by_type, epsilon, exploration, weights, cache: _ } =
-        &config.routing;
+    let Routing {
+        llm,
+        margin,
+        threshold,
+        shortlist,
+        llm_by_type,
+        epsilon,
+        exploration,
+        weights,
+        cache: _,
+        embeddings: _,
+    } = &config.routing;
     let config::Weights { fit, success, latency, quality, specialization, capacity, cost } = *weights;
     Policy {
         llm: llm_use(*llm),

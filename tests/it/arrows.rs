@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("insights", &["contract", "kafka", "selection", "telemetry", "worker"]),
     ("http", &["dispatch", "telemetry"]),
     ("embedded", &["config", "selection"]),
+    ("embeddings", &["selection"]),
     ("config", &[]),
     ("demo", &["agent", "contract", "selection", "workflow"]),
     ("telemetry", &[]),

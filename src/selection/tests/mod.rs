@@ -5,6 +5,7 @@ mod choosing;
 mod definitions;
 mod hindsight;
 mod lint;
+mod meaning;
 mod memory;
 mod preferring;
 mod recalling;
