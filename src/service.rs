@@ -10,6 +10,7 @@
 mod agent_health;
 mod agents;
 mod dispatcher;
+mod examples;
 mod heartbeats;
 mod insights;
 mod judge;
@@ -260,6 +261,17 @@ async fn work(
         root,
         config,
     };
+    let runs = |role| roles.contains(&role);
+    let memory = Arc::<examples::SharedMemory>::default();
+    // Before the agents, so that the first choice is made with what is known of them.
+    let examples_following = if runs(Role::Orchestrator) && base.config.routing.learn {
+        tokio::select! {
+            read = examples::follow(&base, Arc::clone(&memory)) => Some(read?),
+            () = base.root.cancelled() => return Ok(()),
+        }
+    } else {
+        None
+    };
     let table = agents::Table {
         config: base.config.clone(),
         registry: base.registry.clone(),
@@ -267,6 +279,7 @@ async fn work(
         names: Arc::clone(&base.names),
         shared: Arc::clone(&base.agents),
         embed,
+        memory,
         health: base.health.clone(),
         wake: Arc::clone(&base.wake),
     };
@@ -275,7 +288,6 @@ async fn work(
         read = read => read?,
         () = base.root.cancelled() => return Ok(()),
     };
-    let runs = |role| roles.contains(&role);
     let presence = Arc::<SharedPresence>::default();
     let agent_health = Arc::<SharedAgentHealth>::default();
     let health_following = if runs(Role::Orchestrator) || runs(Role::Insights) {
@@ -304,6 +316,12 @@ async fn work(
         async {
             match health_following {
                 Some(following) => following.await.context("the table of the agents' health"),
+                None => Ok(()),
+            }
+        },
+        async {
+            match examples_following {
+                Some(following) => following.await.context("the table of examples"),
                 None => Ok(()),
             }
         },

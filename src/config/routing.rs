@@ -23,6 +23,9 @@ pub struct Routing {
     pub epsilon: f64,
     /// Share of choices between them that may go to who is not as good, to learn of it; 0 to 0.5.
     pub exploration: f64,
+    /// Whether texts of tasks that an agent turned out to be right for are kept and chosen by. If not, those that are kept
+    /// are deleted.
+    pub learn: bool,
     pub weights: Weights,
     /// The directory of a sentence model (config.json, tokenizer.json, model.safetensors), for choosing by what texts mean as
     /// well; wants a build with the feature `embeddings`.
@@ -70,6 +73,7 @@ impl Default for Routing {
             llm_by_type: BTreeMap::new(),
             epsilon: 0.15,
             exploration: 0.1,
+            learn: true,
             weights: Weights::default(),
             embeddings: None,
         }

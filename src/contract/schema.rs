@@ -38,6 +38,7 @@ pub enum RecordKind {
     Cancellation,
     AgentOutcome,
     AgentHealth,
+    AgentExamples,
     Alert,
     Snapshot,
 }
@@ -66,7 +67,7 @@ macro_rules! entries {
 }
 
 /// In the order of [`RecordKind::ALL`].
-static ENTRIES: LazyLock<[Entry; 14]> = LazyLock::new(|| {
+static ENTRIES: LazyLock<[Entry; 15]> = LazyLock::new(|| {
     bound_allocations();
     entries![
         "TaskSubmitted",
@@ -81,6 +82,7 @@ static ENTRIES: LazyLock<[Entry; 14]> = LazyLock::new(|| {
         "Cancellation",
         "AgentOutcome",
         "AgentHealth",
+        "AgentExamples",
         "Alert",
         "Snapshot",
     ]
@@ -100,7 +102,7 @@ fn bound_allocations() {
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::TaskSubmitted,
         Self::AgentDefinition,
         Self::AgentHeartbeat,
@@ -113,6 +115,7 @@ impl RecordKind {
         Self::Cancellation,
         Self::AgentOutcome,
         Self::AgentHealth,
+        Self::AgentExamples,
         Self::Alert,
         Self::Snapshot,
     ];
@@ -165,6 +168,7 @@ impl RecordKind {
             "cancellations" => Self::Cancellation,
             "agent-outcomes" => Self::AgentOutcome,
             "agent-health" => Self::AgentHealth,
+            "examples" => Self::AgentExamples,
             "alerts" => Self::Alert,
             "task-state" => Self::Snapshot,
             _ if suffix.starts_with("assignments.") || suffix == "assignments" => Self::Assignment,

@@ -124,7 +124,7 @@ macro_rules! built_in {
     };
 }
 
-const BUILT_IN: [(&str, &str); 16] = built_in![
+const BUILT_IN: [(&str, &str); 17] = built_in![
     "agent-health",
     "agent-outcomes",
     "agent-status",
@@ -133,6 +133,7 @@ const BUILT_IN: [(&str, &str); 16] = built_in![
     "assignments",
     "cancellations",
     "completions",
+    "examples",
     "heartbeats",
     "routing-decisions",
     "source-state",

@@ -22,6 +22,7 @@ pub(super) fn policy(config: &Config, llm_available: bool) -> Policy {
         exploration,
         weights,
         cache: _,
+        learn: _,
         embeddings: _,
     } = &config.routing;
     let config::Weights { fit, success, latency, quality, specialization, capacity, cost } = *weights;
@@ -77,6 +78,7 @@ pub(super) fn rules(config: &Config, can_plan: bool) -> Rules {
             Fallback::Route => PlanFallback::Route,
             Fallback::Fail => PlanFallback::Fail,
         },
+        learn: config.routing.learn,
     }
 }
 

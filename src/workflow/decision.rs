@@ -1,6 +1,6 @@
 //! The vocabulary of choosing: what is asked, what may be answered, what was settled and why.
 
-use super::{Payload, PlannedStep, Steps, Task, Usage};
+use super::{Grounds, Payload, PlannedStep, Steps, Task, Usage};
 use std::sync::Arc;
 
 /// What a decision came to.
@@ -83,6 +83,8 @@ pub struct Settled {
     pub beside: Option<Box<Beside>>,
     /// Of an LLM's answer that may be recalled when the same is asked again.
     pub question: Option<QuestionKey>,
+    /// Of the chosen agent.
+    pub grounds: Option<Arc<Grounds>>,
     /// Of a NONE: topic names of agents that would do, but have as much to do as they take; the step waits in line for
     /// them.
     pub busy: Vec<String>,

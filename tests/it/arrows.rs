@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["contract", "kafka", "selection"]),
     ("sources", &["config", "contract", "kafka", "selection", "telemetry"]),
     ("dispatch", &["agent", "config", "contract", "kafka", "selection", "telemetry"]),
-    ("insights", &["contract", "kafka", "selection", "telemetry", "worker"]),
+    ("insights", &["contract", "kafka", "selection", "telemetry", "worker", "workflow"]),
     ("http", &["dispatch", "telemetry"]),
     ("embedded", &["config", "selection"]),
     ("embeddings", &["selection"]),

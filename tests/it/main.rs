@@ -13,6 +13,7 @@ mod eval;
 mod exactly_once;
 mod harness;
 mod insights;
+mod learning;
 mod python_agent;
 mod python_sdk;
 mod registry_server;

@@ -3,6 +3,7 @@
 mod breakers;
 mod choosing;
 mod definitions;
+mod grounds;
 mod hindsight;
 mod lint;
 mod meaning;
