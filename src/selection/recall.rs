@@ -14,7 +14,7 @@ use super::names::fold;
 use super::policy::Policy;
 use super::registry::{Availability, Registry};
 use super::settle::settle;
-use crate::workflow::{Answer, Choice, Choosing, QuestionKey, Said, Settled, SettledBy};
+use crate::workflow::{Answer, Choice, Choosing, Grounds, QuestionKey, Said, Settled, SettledBy};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -134,8 +134,12 @@ pub fn recall(
     let answer = Answer { said: Ok(said.clone()), attempts: Vec::new(), prompt_version: None };
     let settled = settle(registry, availability, policy, choosing, set, offers_done, &answer);
     let reason = format!("the LLM answered the same question before: {}", settled.reason);
-    let by_llm = settled.by == SettledBy::Llm;
-    by_llm.then(|| Settled { by: SettledBy::Cache, reason, question: None, ..settled })
+    if settled.by != SettledBy::Llm {
+        return None;
+    }
+    // The same text was learned from when it was answered.
+    let grounds = settled.grounds.as_deref().map(|grounds| Arc::new(Grounds { teaches: None, ..*grounds }));
+    Some(Settled { by: SettledBy::Cache, reason, question: None, grounds, ..settled })
 }
 
 /// What the question is known by; none where the step was tried before, for then it is to go elsewhere.

@@ -31,6 +31,7 @@ fn the_same_question_is_answered_as_before_and_says_by_whom() {
         assert_eq!((settled.confidence, settled.degraded), (Some(0.8), None));
         assert_eq!(settled.reason, "the LLM answered the same question before: because");
         assert_eq!((settled.question, settled.propensity), (None, None));
+        assert!(settled.grounds.is_some_and(|grounds| grounds.teaches.is_none()), "it was learned from before");
     }
     let done = taught(&asked().after("x", "east"), &said(Choice::Done, 0.9));
     let settled = recalled(&done, &asked().after("x", "east")).expect("it is the same question");
