@@ -225,6 +225,8 @@ impl<'a> Scene<'a> {
             question: None,
             grounds: place.map(|place| Arc::new(self.grounds(place, by))),
             busy: if place.is_none() { self.busy_topics() } else { Vec::new() },
+            strategy: None,
+            variant: None,
         }
     }
 

@@ -11,9 +11,9 @@
 
 use super::agent::Agent;
 use super::names::fold;
-use super::policy::Policy;
 use super::registry::{Availability, Registry};
 use super::settle::settle;
+use super::strategies::InForce;
 use crate::workflow::{Answer, Choice, Choosing, Grounds, QuestionKey, Said, Settled, SettledBy};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, VecDeque};
@@ -122,7 +122,7 @@ pub fn recall(
     answers: &Answers,
     registry: &Registry,
     availability: &Availability,
-    policy: &Policy,
+    in_force: &InForce<'_>,
     choosing: &Choosing<'_>,
     set: &[String],
     offers_done: bool,
@@ -130,9 +130,9 @@ pub fn recall(
     if answers.is_empty() {
         return None;
     }
-    let said = answers.find(&key(choosing, set, offers_done)?)?;
+    let said = answers.find(&asked_by(key(choosing, set, offers_done)?, in_force.strategy))?;
     let answer = Answer { said: Ok(said.clone()), attempts: Vec::new(), prompt_version: None };
-    let settled = settle(registry, availability, policy, choosing, set, offers_done, &answer);
+    let settled = settle(registry, availability, in_force.policy, choosing, set, offers_done, &answer);
     let reason = format!("the LLM answered the same question before: {}", settled.reason);
     if settled.by != SettledBy::Llm {
         return None;
@@ -140,6 +140,13 @@ pub fn recall(
     // The same text was learned from when it was answered.
     let grounds = settled.grounds.as_deref().map(|grounds| Arc::new(Grounds { teaches: None, ..*grounds }));
     Some(Settled { by: SettledBy::Cache, reason, question: None, grounds, ..settled })
+}
+
+/// The same question put by a strategy: each may have words and a model of its own. None = the default one.
+pub(super) fn asked_by(question: QuestionKey, strategy: Option<&Arc<str>>) -> QuestionKey {
+    let by =
+        |name: &Arc<str>| QuestionKey(Sha256::new().chain_update(question.0).chain_update(&**name).finalize().into());
+    strategy.map_or(question, by)
 }
 
 /// What the question is known by; none where the step was tried before, for then it is to go elsewhere.

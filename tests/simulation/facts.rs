@@ -1,6 +1,7 @@
 //! What must be true of facts and of the workflow they fold to.
 
 use super::processes;
+use super::split;
 use super::violated;
 use baton::workflow::{
     CommandKind, Event, Fact, Limits, OnStepFailure, Outcome, Phase, SettledBy, StepStatus, TimerKind, Timestamp,
@@ -32,8 +33,9 @@ pub(super) fn fits(task_id: &str, workflow: &Workflow, event: &Event) {
             // What was answered before is not asked, and not where the step was tried already.
             let recalled = decision.settled.by == SettledBy::Cache;
             let tried = || workflow.step(&decision.step_id).is_some_and(|step| step.attempt > 0);
-            (question == last + 1 && !(recalled && tried()))
-                || (!recalled && question <= last && workflow.choice(question).is_some())
+            let fine = (question == last + 1 && !(recalled && tried()))
+                || (!recalled && question <= last && workflow.choice(question).is_some());
+            fine && decision.settled.variant == split::variant_of(workflow)
         }
         (Fact::StepAssigned(assigned), _) => {
             let before = workflow.step(&assigned.step_id);

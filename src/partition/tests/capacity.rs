@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::selection::{
-    Agent, Answers, Availability, Definition, LlmUse, Policy, Registry, Resolved, Room, Schemas, topic_name,
+    Agent, Answers, Availability, Definition, LlmUse, Policy, Registry, Resolved, Room, Schemas, Strategies, topic_name,
 };
 use crate::workflow::PlannedStep;
 
@@ -20,7 +20,7 @@ fn registry() -> Registry {
 
 struct Scene {
     registry: Registry,
-    policy: Policy,
+    strategies: Strategies,
     rules: Rules,
     schemas: Schemas,
     answers: Answers,
@@ -28,9 +28,9 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let policy = Policy { llm: LlmUse::Never, ..Policy::default() };
+        let strategies = Policy { llm: LlmUse::Never, ..Policy::default() }.into();
         let (rules, schemas, answers) = (Rules::default(), Schemas::default(), Answers::new(0));
-        Self { registry: registry(), policy, rules, schemas, answers }
+        Self { registry: registry(), strategies, rules, schemas, answers }
     }
 
     /// The world with so much room, and so many in line, at A and at B.
@@ -42,7 +42,7 @@ impl Scene {
             registry: &self.registry,
             availability: Availability::from_iter(both.clone().map(|(topic, _)| topic))
                 .with_room(both.into_iter().collect()),
-            policy: &self.policy,
+            strategies: self.strategies.clone(),
             rules: &self.rules,
             schemas: &self.schemas,
             answers: &self.answers,

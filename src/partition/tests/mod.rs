@@ -69,6 +69,8 @@ impl Small {
             eligible: eligible.into_iter().map(Into::into).collect(),
             grounds: Some(Arc::new(Grounds { teaches: Some(7), ..Grounds::new(0.9, Some([1.0, 2.0, 3.0])) })),
             busy: vec![],
+            strategy: None,
+            variant: None,
         }
     }
 

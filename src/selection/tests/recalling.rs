@@ -1,6 +1,6 @@
 use super::*;
-use crate::selection::{Answers, Broken, recall};
-use crate::workflow::{SettledBy, Step, StepStatus};
+use crate::selection::{Answers, Broken, Experiment, Stage, Strategies, recall};
+use crate::workflow::{SettledBy, Step, StepStatus, Timestamp};
 
 /// `east` and `west` alike, so that an LLM is asked.
 fn asked() -> World {
@@ -10,8 +10,18 @@ fn asked() -> World {
 
 fn recalled(answers: &Answers, world: &World) -> Option<Settled> {
     let (set, offers_done) = world.asked();
-    let World { registry, availability, policy, .. } = world;
-    recall(answers, registry, availability, policy, &world.choosing(), &set, offers_done)
+    recalled_of(answers, world, &set, offers_done, &world.policy.clone().into())
+}
+
+fn recalled_of(
+    answers: &Answers,
+    world: &World,
+    set: &[String],
+    offers_done: bool,
+    strategies: &Strategies,
+) -> Option<Settled> {
+    let in_force = strategies.of(&world.task, Timestamp(1));
+    recall(answers, &world.registry, &world.availability, &in_force, &world.choosing(), set, offers_done)
 }
 
 /// What is kept once the LLM answered so.
@@ -68,6 +78,21 @@ fn a_question_that_differs_in_anything_the_llm_would_be_told_is_another() {
 }
 
 #[test]
+fn what_one_strategy_was_answered_is_no_answer_to_another() {
+    let (world, mut answers) = (asked(), Answers::new(10));
+    let (set, offers_done) = world.asked();
+    let named = [("frugal".to_owned(), world.policy.clone())].into();
+    let stage = Stage::Promoted { strategy: "frugal".into() };
+    let promoted = Experiment { name: "x".into(), kinds: [].into(), stage };
+    let frugal = Strategies::new(world.policy.clone(), named).with([promoted].into());
+    let mut settled = world.answered(&names("west", 0.8));
+    frugal.of(&world.task, Timestamp(1)).stamp(&mut settled);
+    answers.learn(&settled);
+    assert_eq!(recalled(&answers, &world), None);
+    assert!(recalled_of(&answers, &world, &set, offers_done, &frugal).is_some());
+}
+
+#[test]
 fn what_the_llm_is_not_told_makes_no_other_question() {
     let answers = taught(&asked().input("1"), &names("west", 0.8));
     let mut world = asked().input("2");
@@ -107,9 +132,9 @@ fn who_is_not_eligible_any_more_is_not_recalled() {
     let answers = taught(&world, &names("west", 0.8));
     let (set, offers_done) = world.asked();
     world = world.without_topic_of("west");
-    let World { registry, availability, policy, .. } = &world;
     // The set of before: it is not the set alone that keeps it from being chosen.
-    assert_eq!(recall(&answers, registry, availability, policy, &world.choosing(), &set, offers_done), None);
+    let strategies = world.policy.clone().into();
+    assert_eq!(recalled_of(&answers, &world, &set, offers_done, &strategies), None);
 }
 
 #[test]
