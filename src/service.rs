@@ -10,6 +10,7 @@
 mod agent_health;
 mod agents;
 mod dispatcher;
+mod examples;
 mod experiments;
 mod guard;
 mod heartbeats;
@@ -28,6 +29,7 @@ use crate::contract::{Codec, ContractNames, Registry, RegistryAuth};
 use crate::dispatch::PostedReports;
 use crate::http::{Server, Shown};
 use crate::llm::{self, Llm};
+use crate::selection::Embed;
 use crate::telemetry::{Health, Metrics};
 use crate::worker::{SharedAgentHealth, SharedExperiments, SharedPresence, SharedRegistry, StopSignal, TopicLimits};
 use anyhow::{Context, anyhow};
@@ -240,6 +242,8 @@ async fn work(
     let slot = slot::take(&config.kafka)?;
     let config = Config { kafka: crate::config::Kafka { slot: Some(slot.name.clone()), ..config.kafka }, ..config };
     let registry = registry(&config)?;
+    // Only who chooses needs it.
+    let embed = if roles.contains(&Role::Orchestrator) { embed(&config)? } else { None };
     let Some(found) = start::wait(&config, &registry, &health, &root).await? else {
         return Ok(());
     };
@@ -260,12 +264,25 @@ async fn work(
         root,
         config,
     };
+    let runs = |role| roles.contains(&role);
+    let memory = Arc::<examples::SharedMemory>::default();
+    // Before the agents, so that the first choice is made with what is known of them.
+    let examples_following = if runs(Role::Orchestrator) && base.config.routing.learn {
+        tokio::select! {
+            read = examples::follow(&base, Arc::clone(&memory)) => Some(read?),
+            () = base.root.cancelled() => return Ok(()),
+        }
+    } else {
+        None
+    };
     let table = agents::Table {
         config: base.config.clone(),
         registry: base.registry.clone(),
         codec: Arc::clone(&base.codec),
         names: Arc::clone(&base.names),
         shared: Arc::clone(&base.agents),
+        embed,
+        memory,
         health: base.health.clone(),
         wake: Arc::clone(&base.wake),
     };
@@ -274,7 +291,6 @@ async fn work(
         read = read => read?,
         () = base.root.cancelled() => return Ok(()),
     };
-    let runs = |role| roles.contains(&role);
     let presence = Arc::<SharedPresence>::default();
     let agent_health = Arc::<SharedAgentHealth>::default();
     let health_following = if runs(Role::Orchestrator) || runs(Role::Insights) {
@@ -324,6 +340,12 @@ async fn work(
             }
         },
         async {
+            match examples_following {
+                Some(following) => following.await.context("the table of examples"),
+                None => Ok(()),
+            }
+        },
+        async {
             match experiments_following {
                 Some(following) => following.await.context("the table of experiments"),
                 None => Ok(()),
@@ -343,6 +365,23 @@ pub fn registry(config: &Config) -> anyhow::Result<Registry> {
     let auth =
         auth.map(|(user, password)| RegistryAuth::Basic { user: user.clone(), password: password.reveal().to_owned() });
     Ok(Registry::new(&config.registry.url, auth)?)
+}
+
+/// Who tells what texts mean, as configured; none where nobody does.
+///
+/// # Errors
+/// What is wrong with the model's directory, or that this build cannot use any.
+pub fn embed(config: &Config) -> anyhow::Result<Option<Arc<dyn Embed>>> {
+    match &config.routing.embeddings {
+        None => Ok(None),
+        #[cfg(feature = "embeddings")]
+        Some(directory) => {
+            let model = crate::embeddings::SentenceModel::open(directory).context("routing.embeddings")?;
+            Ok(Some(Arc::new(model)))
+        }
+        #[cfg(not(feature = "embeddings"))]
+        Some(_) => Err(anyhow!("routing.embeddings is set, and this build has no embeddings")),
+    }
 }
 
 /// The providers as configured; none where there are none.

@@ -1,6 +1,7 @@
 use super::check::Checks;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// `[routing]`: when an LLM is asked, and when its word or the local score is enough.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -20,7 +21,13 @@ pub struct Routing {
     pub epsilon: f64,
     /// Share of choices between them that may go to who is not as good, to learn of it; 0 to 0.5.
     pub exploration: f64,
+    /// Whether texts of tasks that an agent turned out to be right for are kept and chosen by. If not, those that are kept
+    /// are deleted.
+    pub learn: bool,
     pub weights: Weights,
+    /// The directory of a sentence model (config.json, tokenizer.json, model.safetensors), for choosing by what texts mean as
+    /// well; wants a build with the feature `embeddings`.
+    pub embeddings: Option<PathBuf>,
 }
 
 /// `[routing.weights]`: the exponent each factor goes into a score with; 0 = it does not count.
@@ -63,7 +70,9 @@ impl Default for Routing {
             llm_by_type: BTreeMap::new(),
             epsilon: 0.15,
             exploration: 0.1,
+            learn: true,
             weights: Weights::default(),
+            embeddings: None,
         }
     }
 }
@@ -71,6 +80,12 @@ impl Default for Routing {
 impl Routing {
     pub(super) fn check(&self, checks: &mut Checks) {
         self.check_at("routing", checks);
+        checks.that(
+            self.embeddings.is_none() || cfg!(feature = "embeddings"),
+            "routing.embeddings",
+            "is set, and this build has no embeddings",
+            "build with `cargo build --release --features embeddings`, or leave it out",
+        );
     }
 
     /// The same of settings that are given under another key.

@@ -64,6 +64,7 @@ impl Strategy {
                 capacity: own.capacity.unwrap_or(weights.capacity),
                 cost: own.cost.unwrap_or(weights.cost),
             },
+            ..routing.clone()
         }
     }
 

@@ -7,6 +7,7 @@
 //! remedy; it never panics.
 
 mod agent_definition;
+mod agent_examples;
 mod agent_health;
 mod agent_heartbeat;
 mod agent_outcome;
@@ -49,8 +50,9 @@ pub mod wire;
 
 pub use crate::workflow::contract_name;
 pub use agent_definition::{AgentDefinition, Example, Format, Performance};
+pub use agent_examples::{AgentExamples, ConfirmedExample};
 pub use agent_health::{
-    AgentHealth, AgentInstance, AgentStatistics, AgentTrend, BreakerDetail, BreakerState, HealthState,
+    AgentHealth, AgentInstance, AgentPrediction, AgentStatistics, AgentTrend, BreakerDetail, BreakerState, HealthState,
     InstanceStanding, LatencyBucket, RunningMean,
 };
 pub use agent_heartbeat::AgentHeartbeat;
@@ -83,7 +85,7 @@ pub use report_draft::{CheckedReport, ReportDraft};
 pub use routing_decision::{Attempt, Candidate, Choice, RoutingDecision, SettledBy};
 pub use schema::{AvroReader, RecordKind, WireRecord};
 pub use snapshot::{
-    HeldCommand, OpenChoice, Phase, Planning, Receipt, Skeleton, Snapshot, Step, StepPayload, Trouble, Used,
+    Grounds, HeldCommand, OpenChoice, Phase, Planning, Receipt, Skeleton, Snapshot, Step, StepPayload, Trouble, Used,
 };
 pub use task_command::{CommandType, TaskCommand};
 pub use task_draft::TaskDraft;

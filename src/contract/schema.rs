@@ -38,6 +38,7 @@ pub enum RecordKind {
     Cancellation,
     AgentOutcome,
     AgentHealth,
+    AgentExamples,
     Alert,
     Experiment,
     Snapshot,
@@ -67,7 +68,7 @@ macro_rules! entries {
 }
 
 /// In the order of [`RecordKind::ALL`].
-static ENTRIES: LazyLock<[Entry; 15]> = LazyLock::new(|| {
+static ENTRIES: LazyLock<[Entry; 16]> = LazyLock::new(|| {
     bound_allocations();
     entries![
         "TaskSubmitted",
@@ -82,6 +83,7 @@ static ENTRIES: LazyLock<[Entry; 15]> = LazyLock::new(|| {
         "Cancellation",
         "AgentOutcome",
         "AgentHealth",
+        "AgentExamples",
         "Alert",
         "Experiment",
         "Snapshot",
@@ -102,7 +104,7 @@ fn bound_allocations() {
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::TaskSubmitted,
         Self::AgentDefinition,
         Self::AgentHeartbeat,
@@ -115,6 +117,7 @@ impl RecordKind {
         Self::Cancellation,
         Self::AgentOutcome,
         Self::AgentHealth,
+        Self::AgentExamples,
         Self::Alert,
         Self::Experiment,
         Self::Snapshot,
@@ -168,6 +171,7 @@ impl RecordKind {
             "cancellations" => Self::Cancellation,
             "agent-outcomes" => Self::AgentOutcome,
             "agent-health" => Self::AgentHealth,
+            "examples" => Self::AgentExamples,
             "alerts" => Self::Alert,
             "experiments" => Self::Experiment,
             "task-state" => Self::Snapshot,

@@ -127,7 +127,7 @@ macro_rules! built_in {
     };
 }
 
-const BUILT_IN: [(&str, &str); 17] = built_in![
+const BUILT_IN: [(&str, &str); 18] = built_in![
     "agent-health",
     "agent-outcomes",
     "agent-status",
@@ -136,6 +136,7 @@ const BUILT_IN: [(&str, &str); 17] = built_in![
     "assignments",
     "cancellations",
     "completions",
+    "examples",
     "experiments",
     "heartbeats",
     "routing-decisions",

@@ -70,4 +70,8 @@ impl World for View<'_> {
     fn output_fault(&self, topic_name: &str, contract: Option<&str>, output: &Payload) -> Option<String> {
         selection::output_fault(self.registry, self.schemas, topic_name, contract, output)
     }
+
+    fn verifies(&self, topic_name: &str, contract: Option<&str>) -> bool {
+        selection::is_verified(self.registry, self.schemas, topic_name, contract)
+    }
 }

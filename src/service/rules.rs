@@ -25,7 +25,18 @@ pub(super) fn strategies(config: &Config, llm_available: bool) -> Strategies {
 }
 
 fn policy_of(routing: &Routing, llm_available: bool) -> Policy {
-    let Routing { llm, margin, threshold, shortlist, llm_by_type, epsilon, exploration, weights } = routing;
+    let Routing {
+        llm,
+        margin,
+        threshold,
+        shortlist,
+        llm_by_type,
+        epsilon,
+        exploration,
+        learn: _,
+        weights,
+        embeddings: _,
+    } = routing;
     let config::Weights { fit, success, latency, quality, specialization, capacity, cost } = *weights;
     Policy {
         llm: llm_use(*llm),
@@ -79,6 +90,7 @@ pub(super) fn rules(config: &Config, can_plan: bool) -> Rules {
             Fallback::Route => PlanFallback::Route,
             Fallback::Fail => PlanFallback::Fail,
         },
+        learn: config.routing.learn,
     }
 }
 

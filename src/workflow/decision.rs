@@ -1,6 +1,6 @@
 //! The vocabulary of choosing: what is asked, what may be answered, what was settled and why.
 
-use super::{Payload, PlannedStep, Task, Timestamp, Usage};
+use super::{Grounds, Payload, PlannedStep, Task, Timestamp, Usage};
 use std::sync::Arc;
 
 /// What a decision came to.
@@ -77,6 +77,8 @@ pub struct Settled {
     pub propensity: Option<f64>,
     /// What would have been chosen without the LLM, where its answer decided.
     pub beside: Option<Box<Beside>>,
+    /// Of the chosen agent.
+    pub grounds: Option<Arc<Grounds>>,
     /// Of a NONE: topic names of agents that would do, but have as much to do as they take; the step waits in line for
     /// them.
     pub busy: Vec<String>,

@@ -14,6 +14,7 @@ mod exactly_once;
 mod experiments;
 mod harness;
 mod insights;
+mod learning;
 mod python_agent;
 mod python_sdk;
 mod registry_server;

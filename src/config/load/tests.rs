@@ -218,6 +218,15 @@ fn all_faults_come_at_once_with_key_value_origin_and_remedy() {
 }
 
 #[test]
+#[cfg(not(feature = "embeddings"))]
+fn embeddings_are_refused_by_a_build_that_has_none() {
+    let faults = faults("[routing]\nembeddings = \"/models/minilm\"", &[], &[]);
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    assert_eq!((faults[0].key.as_str(), faults[0].value.as_deref()), ("routing.embeddings", Some("/models/minilm")));
+    assert!(faults[0].remedy.contains("cargo build --release --features embeddings"), "{}", faults[0].remedy);
+}
+
+#[test]
 fn faults_of_insights_are_told_by_key() {
     let file = "[insights]\nhalf_life_outcomes = 0.5\nbreaker_failures = 2.0\nbreaker_wait = \"1m\"\n\
                 breaker_longest_wait = \"10s\"\nbreaker_probes = 0\npublish_every = \"1h\"";

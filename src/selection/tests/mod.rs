@@ -3,7 +3,9 @@
 mod breakers;
 mod choosing;
 mod definitions;
+mod grounds;
 mod lint;
+mod meaning;
 mod memory;
 mod preferring;
 mod registry;

@@ -120,6 +120,7 @@ fn settle(
 ) {
     let (choice, chosen, by_contract) =
         (settled.choice.clone(), settled.chosen.clone(), settled.by == SettledBy::Contract);
+    let grounds = settled.grounds.clone();
     facts.add(Fact::AgentChosen(Arc::new(Decision {
         question,
         step_id: Arc::clone(step_id),
@@ -160,6 +161,7 @@ fn settle(
         chosen,
         attempt,
         by_contract,
+        grounds,
         accept_by,
         attempt_deadline,
     })));
