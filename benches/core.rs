@@ -8,7 +8,9 @@
 mod measure;
 
 use baton::partition::{Arrival, Kept, Partition, Source, View, What, Window};
-use baton::selection::{Agent, Availability, Definition, Registry, Resolved, Schemas, Strategies, Version, topic_name};
+use baton::selection::{
+    Agent, Answers, Availability, Definition, Registry, Resolved, Schemas, Strategies, Version, topic_name,
+};
 use baton::workflow::{
     AssignmentId, Input, Payload, Position, Report, ReportStatus, Rules, Submission, Task, Timestamp, Usage,
 };
@@ -177,12 +179,14 @@ impl Population {
         self.now = self.now.plus(10);
         let rules = Rules::default();
         let schemas = Schemas::default();
+        let answers = Answers::new(0);
         let view = View {
             registry: &self.registry,
             availability: self.availability.clone(),
             strategies: Strategies::default(),
             rules: &rules,
             schemas: &schemas,
+            answers: &answers,
         };
         let started = on_cpu();
         let staged = self.partition.stage(&batch, &view, self.now);

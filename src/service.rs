@@ -33,7 +33,7 @@ use crate::selection::Embed;
 use crate::telemetry::{Health, Metrics};
 use crate::worker::{SharedAgentHealth, SharedExperiments, SharedPresence, SharedRegistry, StopSignal, TopicLimits};
 use anyhow::{Context, anyhow};
-pub use judge::{Judge, Judged, Known};
+pub use judge::{Judge, Judged, Known, otherwise};
 use orchestrator::Waker;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -3,7 +3,9 @@
 use super::measure::{on_cpu, resident};
 use super::{median, show};
 use baton::partition::{Arrival, Output, Partition, Source, View, What};
-use baton::selection::{Agent, Availability, Definition, Registry, Resolved, Schemas, Strategies, Version, topic_name};
+use baton::selection::{
+    Agent, Answers, Availability, Definition, Registry, Resolved, Schemas, Strategies, Version, topic_name,
+};
 use baton::workflow::{
     AssignmentId, Input, Payload, PlannedStep, Position, Report, ReportStatus, Rules, Submission, Task, Timestamp,
     Usage, plan_faults,
@@ -163,6 +165,7 @@ impl Engine {
             strategies: Strategies::default(),
             rules: &rules,
             schemas: &schemas,
+            answers: &Answers::new(0),
         })
     }
 

@@ -132,12 +132,13 @@ Examples:
   baton dlq show tasks 3 17
   baton dlq replay --topic tasks --since 1h --dry-run")]
     Dlq(DlqArgs),
-    /// How good choices are: on tasks whose agent is known, as JSON
+    /// How good choices are, on tasks whose agent is known or on the decisions that were made, as JSON
     #[command(after_help = "\
 Examples:
   baton eval tasks.jsonl                                     with the agents that are registered
   baton eval tasks.jsonl --agents agents.json --examples confirmed.jsonl
   baton eval tasks.jsonl --agents agents.json --llm --set routing.llm=always
+  baton eval --replay --since 7d --set routing.weights.latency=1 --set routing.exploration=0
 
 A line of tasks and of examples: {\"text\": \"…\", \"agent\": \"Lead Scorer\", \"capability\": \"score leads\"}; `agent` null is a task
 that none of the agents is right for. Only texts count: what contracts would exclude is not excluded.
@@ -145,7 +146,17 @@ that none of the agents is right for. Only texts count: what contracts would exc
 accuracy: of the tasks in scope, the right agent first. answered: chosen without doubt, by a clear lead (routing.margin)
 or an LLM; accuracyAnswered: right of those. outOfScopeAbstained: tasks of no agent that were not answered.
 calibrationError: how far confidence is from how often it was right; an agent named for a task of none is wrong.
-p50Micros, p99Micros: one choice, in µs. tokens, costMicros: all calls of an LLM.")]
+p50Micros, p99Micros: one choice, in µs. tokens, costMicros: all calls of an LLM.
+
+--replay reads routing-decisions and agent-outcomes (the last 100,000 of each at most) and makes each decision again by
+[routing] as given by --config and --set, from the factors that were recorded. notReplayed says of how many nobody can
+tell, and why: noAgent, named, contract (the same by any weights), affinity, wouldAsk and otherLlm (an LLM would be asked
+that was not, or in other words, or another model), unsure, unscored (written by an earlier version), noOutcome (still at
+work, withdrawn, or not within what was read). agreement: how often it would choose the same. success, latencyMs (of
+successes) and costMicros: as it was (logged), and what it would have come to: estimate, between low and high 95 times
+in 100 (self-normalised), and ips, the same without normalising. effectiveSample: as many decisions of its own would say
+as much; under some 100 low and high are too near. covered: about 1 if what it would choose was tried often enough; far
+below nothing is known of it. llm, tokens: decisions with calls to an LLM, and what they took, as it was and otherwise.")]
     Eval(EvalArgs),
     /// Experiments: strategies of choosing compared on the tasks that come; start, look, stop, promote
     #[command(after_help = EXPERIMENTS)]
@@ -285,8 +296,17 @@ pub(super) struct SubmitArgs {
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
     /// Labelled tasks, one JSON object a line; `-` is standard input
-    #[arg(value_name = "FILE.jsonl")]
-    pub(super) tasks: PathBuf,
+    #[arg(value_name = "FILE.jsonl", required_unless_present = "replay")]
+    pub(super) tasks: Option<PathBuf>,
+    /// Instead of tasks: the decisions that were made, made again by the configuration in force
+    #[arg(long, conflicts_with_all = ["tasks", "agents", "examples", "llm"])]
+    pub(super) replay: bool,
+    /// Only decisions of that long ago and later: `7d` [default: all that the topic keeps]
+    #[arg(long, value_name = "DURATION", requires = "replay", value_parser = humantime::parse_duration)]
+    pub(super) since: Option<Duration>,
+    /// Only decisions of that long ago and earlier: `1h`
+    #[arg(long, value_name = "DURATION", requires = "replay", value_parser = humantime::parse_duration)]
+    pub(super) until: Option<Duration>,
     /// Definitions as `baton agents register` takes them [default: what is registered]
     #[arg(long, value_name = "FILE")]
     pub(super) agents: Option<PathBuf>,

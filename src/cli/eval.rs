@@ -1,6 +1,7 @@
 //! `baton eval`: chooses an agent for each of many tasks whose agent is known, and says how good that was.
 
 mod labelled;
+mod replay;
 
 use super::Done;
 use super::agents::files;
@@ -24,6 +25,10 @@ use tokio::task::{JoinSet, LocalSet};
 const AT_ONCE: usize = 16;
 
 pub(super) async fn run(context: &Context, args: EvalArgs) -> anyhow::Result<Done> {
+    let Some(tasks) = &args.tasks else {
+        output::line(serde_json::to_string_pretty(&replay::run(context, &args).await?)?)?;
+        return Ok(Done::Well);
+    };
     let agents = match args.agents {
         Some(path) => from_file(path)?,
         None => registered(context).await?,
@@ -31,7 +36,7 @@ pub(super) async fn run(context: &Context, args: EvalArgs) -> anyhow::Result<Don
     if agents.is_empty() {
         return Err(WrongUse("there is no agent to choose; register some, or give --agents".to_owned()).into());
     }
-    let tasks = labelled::read(&args.tasks, &agents)?;
+    let tasks = labelled::read(tasks, &agents)?;
     let examples = args.examples.map_or_else(|| Ok(Vec::new()), |path| labelled::read(&path, &agents))?;
     let known = known(&examples)?;
     let llm = if args.llm { llm(&context.config)? } else { None };
@@ -123,6 +128,11 @@ async fn together(judge: Judge, tasks: &[Labelled]) -> anyhow::Result<Vec<Judged
         .await
 }
 
+/// What follows four places is noise.
+fn short(number: Option<f64>) -> Option<f64> {
+    number.map(|number| (number * 10_000.0).round() / 10_000.0)
+}
+
 /// What is printed, in this order.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -149,7 +159,6 @@ fn summary(tasks: &[Labelled], judged: &[Judged]) -> Summary {
     };
     let outcomes: Vec<Outcome> = tasks.iter().zip(judged).map(outcome).collect();
     let figures = Figures::of(&outcomes);
-    let short = |share: Option<f64>| share.map(|share| (share * 10_000.0).round() / 10_000.0);
     Summary {
         tasks: figures.tasks,
         accuracy: short(figures.accuracy),

@@ -12,7 +12,8 @@ const MOST_RULES: usize = 32 * 1024;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Llm {
-    /// For one whole choice, with every retry and re-ask; a plan has `workflow.plan_budget`.
+    /// For one whole choice, with every retry and re-ask; a tenth of it, 300 ms at most, is for what follows the answer.
+    /// A plan has `workflow.plan_budget`.
     #[serde(with = "duration")]
     pub budget: Duration,
     /// Choices and plans under way at once.

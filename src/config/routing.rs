@@ -15,6 +15,8 @@ pub struct Routing {
     pub threshold: f64,
     /// Agents offered to the LLM at most.
     pub shortlist: usize,
+    /// Answers of the LLM that a worker keeps at most, so that it is not asked the same again; 0 = none.
+    pub cache: usize,
     /// When the LLM is asked about tasks of a type, by type; else as `llm` says.
     pub llm_by_type: BTreeMap<String, AskLlm>,
     /// Of agents that fit alike, who is worse than the best by no more than this share of its score is as good; 0 to 1.
@@ -67,6 +69,7 @@ impl Default for Routing {
             margin: 0.6,
             threshold: 0.5,
             shortlist: 20,
+            cache: 10_000,
             llm_by_type: BTreeMap::new(),
             epsilon: 0.15,
             exploration: 0.1,
@@ -79,6 +82,7 @@ impl Default for Routing {
 
 impl Routing {
     pub(super) fn check(&self, checks: &mut Checks) {
+        checks.range("routing.cache", self.cache, 0, 1_000_000);
         self.check_at("routing", checks);
         checks.that(
             self.embeddings.is_none() || cfg!(feature = "embeddings"),

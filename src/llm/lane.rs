@@ -140,8 +140,9 @@ impl Lane {
             Ok(pass) => pass,
             Err(cause) => return open(cause, attempts),
         };
+        // No limit of the provider's: those before it take all the time there is.
         let Some(_slot) = self.limits.slot(last_start).await else {
-            return skipped("rate_limited", "rate_limited", attempts);
+            return skipped("max_in_flight", "timeout", attempts);
         };
         let body = codec::request(&self.provider, question, repair);
         let estimate = Tokens {

@@ -42,6 +42,12 @@ impl Prompts {
         }
     }
 
+    /// The version of the rules for choices: what stands before the `+` in that of a prompt.
+    #[must_use]
+    pub fn select_rules(&self) -> &str {
+        &self.select.version
+    }
+
     /// The same, with these rules for choices.
     pub(super) fn selecting_by(&self, select: &str) -> Self {
         Self { select: Self::new(Some(select), None).select, plan: self.plan.clone() }

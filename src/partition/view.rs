@@ -1,4 +1,4 @@
-use crate::selection::{self, Availability, Registry, Schemas, Strategies};
+use crate::selection::{self, Answers, Availability, Registry, Schemas, Strategies};
 use crate::workflow::{AgentTraits, Answer, Choosing, Labels, Payload, Prospects, Rules, Settled, Verdict, World};
 
 /// The world as selection sees it: the registry, which topics are there, and the rules.
@@ -10,6 +10,8 @@ pub struct View<'a> {
     pub rules: &'a Rules,
     /// Compiled contracts of tasks.
     pub schemas: &'a Schemas,
+    /// What an LLM answered before.
+    pub answers: &'a Answers,
 }
 
 impl World for View<'_> {
@@ -23,7 +25,14 @@ impl World for View<'_> {
 
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict {
         let in_force = self.strategies.of(choosing.task, choosing.submitted_at);
-        let mut verdict = selection::choose(self.registry, &self.availability, in_force.policy, choosing);
+        let (registry, there) = (self.registry, &self.availability);
+        let mut verdict = selection::choose(registry, there, in_force.policy, choosing);
+        if let Verdict::Ask { set, offers_done } = &verdict
+            && let Some(known) =
+                selection::recall(self.answers, registry, there, &in_force, choosing, set, *offers_done)
+        {
+            verdict = Verdict::Settled(Box::new(known));
+        }
         if let Verdict::Settled(settled) = &mut verdict {
             in_force.stamp(settled);
         }

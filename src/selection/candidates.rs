@@ -222,6 +222,7 @@ impl<'a> Scene<'a> {
             eligible: self.eligible_names(),
             propensity: place.and_then(|place| self.preference.get()?.probability(place)),
             beside: None,
+            question: None,
             grounds: place.map(|place| Arc::new(self.grounds(place, by))),
             busy: if place.is_none() { self.busy_topics() } else { Vec::new() },
             strategy: None,

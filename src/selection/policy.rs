@@ -57,7 +57,12 @@ impl Default for Policy {
 impl Policy {
     /// When an LLM is asked about this task; without one never.
     pub(super) fn llm_for(&self, task: &Task) -> LlmUse {
-        let by_type = || self.llm_by_type.get(&fold(task.kind.as_deref()?)).copied();
+        self.llm_of(task.kind.as_deref())
+    }
+
+    /// The same about tasks of this type.
+    pub(super) fn llm_of(&self, kind: Option<&str>) -> LlmUse {
+        let by_type = || self.llm_by_type.get(&fold(kind?)).copied();
         if self.llm_available { by_type().unwrap_or(self.llm) } else { LlmUse::Never }
     }
 }

@@ -2,6 +2,7 @@ use super::candidates::{Choosable, Scene};
 use super::choose::{best, without_llm};
 use super::names::same_name;
 use super::policy::Policy;
+use super::recall::key;
 use super::registry::{Availability, Registry};
 use crate::workflow::{Answer, Beside, Choice, Choosing, Said, Settled, SettledBy};
 
@@ -30,8 +31,13 @@ pub fn settle(
         let local = without_llm(&scene, policy);
         let beside = Some(Box::new(Beside { choice: local.choice, confidence: local.confidence }));
         let confidence = Some(said.confidence.clamp(0.0, 1.0));
+        // A NONE is an answer to who is there, and waits for that to change: it is asked for each time.
+        let recallable = said.choice != Choice::None && said.confidence >= policy.threshold;
+        let question = recallable.then(|| key(choosing, set, offers_done)).flatten();
         // It was not drawn, whatever a draw would have come to.
-        Settled { beside, propensity: None, ..scene.settled(choice, SettledBy::Llm, confidence, reason_in(said)) }
+        let propensity = None;
+        let settled = scene.settled(choice, SettledBy::Llm, confidence, reason_in(said));
+        Settled { beside, propensity, question, ..settled }
     };
     match &said.choice {
         Choice::None => by_llm(Choosable::None),

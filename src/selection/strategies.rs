@@ -2,6 +2,7 @@
 
 use super::names::fold;
 use super::policy::Policy;
+use super::recall::asked_by;
 use crate::workflow::{Settled, Task, Timestamp, fnv1a_64};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -136,6 +137,7 @@ impl InForce<'_> {
     pub fn stamp(&self, settled: &mut Settled) {
         settled.strategy = self.strategy.cloned();
         settled.variant = self.variant.cloned();
+        settled.question = settled.question.map(|question| asked_by(question, self.strategy));
         if let Some(missing) = self.missing {
             settled.reason.push_str(&format!("; the experiment's strategy `{missing}` is not configured here"));
         }

@@ -91,7 +91,7 @@ pub(super) struct Merit {
     pub(super) rest: f64,
     /// How long it is expected to take.
     pub(super) latency: Option<LatencyRange>,
-    pub(super) factors: [(&'static str, f64); 6],
+    pub(super) factors: [(&'static str, f64); 7],
 }
 
 /// One agent with its record, for one task.
@@ -194,7 +194,15 @@ pub(super) fn merits<'a>(
             belief,
             latency: case.latency_range(),
             rest: parts.iter().map(|(_, value, weight)| value.powf(*weight)).product(),
-            factors: [("success", belief.mean()), latency, quality, specialization, capacity, cost],
+            factors: [
+                ("success", belief.mean()),
+                latency,
+                quality,
+                specialization,
+                capacity,
+                cost,
+                ("evidence", belief.alpha + belief.beta),
+            ],
         }
     };
     cases.iter().map(merit).collect()

@@ -1,11 +1,11 @@
 //! Choices made one by one outside of a worker, as a worker would make them: for whoever wants to know how good they are.
 
-use super::prompts::card;
+use super::prompts::{card, prompts};
 use super::rules::policy;
 use crate::config::Config;
 use crate::llm::{Ask, Llm};
 use crate::selection::{
-    Agent, Availability, Confirmed, Embed, Keep, Memory, Policy, Registry, choose, same_name, settle,
+    Agent, Availability, Confirmed, Embed, Keep, Memory, Otherwise, Policy, Registry, choose, same_name, settle,
 };
 use crate::workflow::{Choice, Choosing, Settled, SettledBy, Task, Timestamp, Usage, Verdict};
 use std::sync::Arc;
@@ -27,6 +27,17 @@ pub struct Known {
     pub agent_name: String,
     pub text: String,
     pub capability: Option<String>,
+}
+
+/// By what rules decisions that were made can be made again: `[routing]`, and the words and models of an LLM.
+#[must_use]
+pub fn otherwise(config: &Config) -> Otherwise {
+    let providers = &config.llm.providers;
+    Otherwise {
+        policy: policy(config, !providers.is_empty()),
+        words: prompts(config).select_rules().to_owned(),
+        models: providers.iter().map(|provider| provider.model.clone()).collect(),
+    }
 }
 
 /// What was chosen for a text.

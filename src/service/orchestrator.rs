@@ -88,6 +88,7 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
         payload_bytes: workflow.payload_bytes,
         rules: rules(config, llm_available),
         strategies: strategies(config, llm_available),
+        answers: config.routing.cache,
         window: Window { millis: millis(workflow.receipt_window), count: workflow.receipts_per_partition },
         prefix: config.kafka.prefix.clone(),
         worker: slot.to_owned(),

@@ -33,8 +33,9 @@ fn policy_of(routing: &Routing, llm_available: bool) -> Policy {
         llm_by_type,
         epsilon,
         exploration,
-        learn: _,
         weights,
+        cache: _,
+        learn: _,
         embeddings: _,
     } = routing;
     let config::Weights { fit, success, latency, quality, specialization, capacity, cost } = *weights;

@@ -34,6 +34,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
             strategies: self.settings.strategies.with(self.experiments.get()),
             rules: &self.settings.rules,
             schemas: &self.schemas,
+            answers: &self.answers,
         }
     }
 
@@ -229,6 +230,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
     /// The only place where committed state changes: once the transaction is durable.
     fn adopt(&mut self, prepared: Prepared) {
         for (number, mut staged) in prepared.staged {
+            self.remember(&staged);
             let Some(partition) = self.partitions.get_mut(&number) else { continue };
             let owed = std::mem::take(&mut staged.owed);
             partition.adopt(staged);
@@ -237,6 +239,17 @@ impl<L: Log, R: Runner> Worker<L, R> {
             }
         }
         self.show_live();
+    }
+
+    /// Keeps what the LLM answered, and of agents that failed nothing.
+    fn remember(&mut self, staged: &Staged) {
+        for planned in &staged.outputs {
+            match &planned.item {
+                Output::Decision { decision, .. } => self.answers.learn(&decision.settled),
+                Output::Outcome(out) if out.ended.is_failure() => self.answers.failed(&out.ended.agent_name),
+                _ => {}
+            }
+        }
     }
 
     /// After an unknown outcome nothing in memory counts: a new producer, then all partitions as if newly assigned.

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::contract::{Codec, ContractNames};
 use crate::partition::{Arrival, INPUTS, Partition, Restorer, What};
-use crate::selection::Schemas;
+use crate::selection::{Answers, Schemas};
 use crate::telemetry::{Health, InputCounters, Metrics};
 use crate::workflow::{Input, Timestamp};
 use std::collections::BTreeMap;
@@ -104,6 +104,7 @@ pub struct Worker<L, R> {
     unclaimed: Option<(Vec<i32>, Duration)>,
     intake: Intake,
     pub(super) schemas: Arc<Schemas>,
+    pub(super) answers: Answers,
     backlog: Vec<Record>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) counters: [InputCounters; INPUTS],
@@ -163,6 +164,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
                 metrics.reports_corrected.clone(),
             ),
             schemas,
+            answers: Answers::new(settings.answers),
             backlog: Vec::new(),
             counters: INPUT_TOPICS.map(|name| metrics.inputs(name)),
             metrics,
@@ -229,6 +231,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
         self.retry_unclaimed()?;
         let looked = self.directory.refresh(&mut self.log, &*self.clock, &self.settings.prefix);
         if looked {
+            self.answers.look(&self.directory.registry, &self.directory.availability);
             self.show_agents();
             self.admit_wanted = true;
         }

@@ -20,6 +20,8 @@ pub struct Settings {
     pub probes: u32,
     pub rules: Rules,
     pub strategies: Strategies,
+    /// Answers of the LLM that are kept at most, so that the same is not asked again.
+    pub answers: usize,
     pub window: Window,
     /// Prefix of every topic.
     pub prefix: String,

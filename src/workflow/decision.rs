@@ -1,6 +1,6 @@
 //! The vocabulary of choosing: what is asked, what may be answered, what was settled and why.
 
-use super::{Grounds, Payload, PlannedStep, Task, Timestamp, Usage};
+use super::{Grounds, Payload, PlannedStep, Steps, Task, Timestamp, Usage};
 use std::sync::Arc;
 
 /// What a decision came to.
@@ -58,6 +58,10 @@ pub struct Chosen {
     pub output_is_json: bool,
 }
 
+/// What a question to an LLM is known by: two of the same are the same question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuestionKey(pub [u8; 32]);
+
 /// A decision without the numbers and times that the workflow gives it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settled {
@@ -77,6 +81,8 @@ pub struct Settled {
     pub propensity: Option<f64>,
     /// What would have been chosen without the LLM, where its answer decided.
     pub beside: Option<Box<Beside>>,
+    /// Of an LLM's answer that may be recalled when the same is asked again.
+    pub question: Option<QuestionKey>,
     /// Of the chosen agent.
     pub grounds: Option<Arc<Grounds>>,
     /// Of a NONE: topic names of agents that would do, but have as much to do as they take; the step waits in line for
@@ -172,6 +178,10 @@ pub struct Choosing<'a> {
     pub declined: &'a [Arc<str>],
     /// Agents that failed on this step: others come first.
     pub failed: &'a [Arc<str>],
+    /// Whether the step was given to somebody before.
+    pub tried: bool,
+    /// The workflow's, as far as they are; none = there is none yet.
+    pub steps: Option<&'a Steps>,
     /// Agents already picked by contract in this route.
     pub picked_by_contract: &'a [Arc<str>],
     /// Of this choice and no other: what chance goes by.
@@ -195,6 +205,8 @@ impl<'a> Choosing<'a> {
             again: None,
             declined: &[],
             failed: &[],
+            tried: false,
+            steps: None,
             picked_by_contract: &[],
             seed: 0,
         }

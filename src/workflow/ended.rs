@@ -39,6 +39,15 @@ pub enum How {
 }
 
 impl Ended {
+    /// Whether it should rather not have had the step: it did not do it, would not take it, or nobody did.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match &self.how {
+            How::Failed(_) | How::OutputRejected | How::Declined | How::NotAccepted | How::Overdue(_) => true,
+            How::Succeeded | How::NeedsInput | How::Withdrawn(_) => false,
+        }
+    }
+
     /// A code, if it ended without its agent's word: whoever works on it may stop, for no report on it counts any more.
     #[must_use]
     pub fn withdrawn(&self) -> Option<&str> {

@@ -38,7 +38,8 @@ pub use assignment_id::AssignmentId;
 pub use command::{Command, CommandKind};
 pub use decide::{Rejection, decide, decided, is_news, waiting};
 pub use decision::{
-    Answer, Attempt, Beside, Candidate, Choice, Choosing, Chosen, Pinned, PlanAnswer, Said, Settled, SettledBy, Verdict,
+    Answer, Attempt, Beside, Candidate, Choice, Choosing, Chosen, Pinned, PlanAnswer, QuestionKey, Said, Settled,
+    SettledBy, Verdict,
 };
 pub use effect::{Effect, Timer, TimerKind, outstanding};
 pub use ended::{Ended, How, ended};

@@ -1,5 +1,7 @@
 //! `baton eval`: figures that hold on a set of our own, and what is wrong with what it is given.
 
+mod replay;
+
 use crate::support::Scratch;
 use crate::support::agents::definition;
 use crate::support::llm::{Llm, Reply};

@@ -1,6 +1,6 @@
 //! What a run met with: a simulation that meets with nothing finds nothing.
 
-use baton::workflow::{CommandKind, Fact, Outcome};
+use baton::workflow::{CommandKind, Fact, Outcome, SettledBy};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What must occur in one seed of a hundred at least.
@@ -53,6 +53,7 @@ pub(crate) const KINDS: &[&str] = &[
     "answer unusable",
     "answer stale",
     "answer late",
+    "answer recalled",
     "plan faulty",
     "plan not written",
     "fails TRANSIENT",
@@ -173,6 +174,7 @@ pub(crate) fn name(fact: &Fact) -> &'static str {
 /// What else is worth counting of a fact.
 pub(crate) fn further(fact: &Fact) -> Option<&'static str> {
     match fact {
+        Fact::AgentChosen(decision) if decision.settled.by == SettledBy::Cache => Some("answer recalled"),
         Fact::AgentChosen(decision) => (!decision.settled.busy.is_empty()).then_some("stood in line"),
         Fact::CommandApplied(command) => Some(match command.kind {
             CommandKind::Cancel => "applied CANCEL",

@@ -4,7 +4,8 @@ use super::processes;
 use super::split;
 use super::violated;
 use baton::workflow::{
-    CommandKind, Event, Fact, Limits, OnStepFailure, Outcome, Phase, StepStatus, TimerKind, Timestamp, Usage, Workflow,
+    CommandKind, Event, Fact, Limits, OnStepFailure, Outcome, Phase, SettledBy, StepStatus, TimerKind, Timestamp,
+    Usage, Workflow,
 };
 
 /// Whether these tell that a task is refused for its plan: nothing is kept of it.
@@ -29,8 +30,12 @@ pub(super) fn fits(task_id: &str, workflow: &Workflow, event: &Event) {
         }
         (Fact::AgentChosen(decision), _) => {
             let question = decision.question;
-            (question == last + 1 || (question <= last && workflow.choice(question).is_some()))
-                && decision.settled.variant == split::variant_of(workflow)
+            // What was answered before is not asked, and not where the step was tried already.
+            let recalled = decision.settled.by == SettledBy::Cache;
+            let tried = || workflow.step(&decision.step_id).is_some_and(|step| step.attempt > 0);
+            let fine = (question == last + 1 && !(recalled && tried()))
+                || (!recalled && question <= last && workflow.choice(question).is_some());
+            fine && decision.settled.variant == split::variant_of(workflow)
         }
         (Fact::StepAssigned(assigned), _) => {
             let before = workflow.step(&assigned.step_id);

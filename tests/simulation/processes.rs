@@ -143,6 +143,7 @@ fn settings(world: &World, name: &str) -> Settings {
         heartbeat_timeout: agents::SILENCE,
         probes: breakers::PROBES,
         strategies: split::strategies(policy(dice), policy(dice)),
+        answers: *dice.one(&[0, 2, 100]),
         window: Window { millis: *dice.one(&[5_000, 600_000, 600_000]), count: *dice.one(&[2, 1_000, 1_000]) },
         prefix: PREFIX.to_owned(),
         worker: name.to_owned(),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::selection::{
-    Agent, Availability, Definition, LlmUse, Policy, Registry, Resolved, Room, Schemas, Strategies, topic_name,
+    Agent, Answers, Availability, Definition, LlmUse, Policy, Registry, Resolved, Room, Schemas, Strategies, topic_name,
 };
 use crate::workflow::PlannedStep;
 
@@ -23,12 +23,14 @@ struct Scene {
     strategies: Strategies,
     rules: Rules,
     schemas: Schemas,
+    answers: Answers,
 }
 
 impl Scene {
     fn new() -> Self {
         let strategies = Policy { llm: LlmUse::Never, ..Policy::default() }.into();
-        Self { registry: registry(), strategies, rules: Rules::default(), schemas: Schemas::default() }
+        let (rules, schemas, answers) = (Rules::default(), Schemas::default(), Answers::new(0));
+        Self { registry: registry(), strategies, rules, schemas, answers }
     }
 
     /// The world with so much room, and so many in line, at A and at B.
@@ -43,6 +45,7 @@ impl Scene {
             strategies: self.strategies.clone(),
             rules: &self.rules,
             schemas: &self.schemas,
+            answers: &self.answers,
         }
     }
 }

@@ -65,6 +65,7 @@ impl Small {
             degraded: None,
             propensity: None,
             beside: None,
+            question: None,
             eligible: eligible.into_iter().map(Into::into).collect(),
             grounds: Some(Arc::new(Grounds { teaches: Some(7), ..Grounds::new(0.9, Some([1.0, 2.0, 3.0])) })),
             busy: vec![],

@@ -37,6 +37,9 @@ pub struct Estimate {
     pub value: f64,
     /// Between what it lies, 95 times in 100.
     pub interval: (f64, f64),
+    /// The same without normalising: right on average however few decisions there are, and much less steady.
+    pub plain: f64,
+    pub plain_interval: (f64, f64),
     /// As many decisions made by that strategy itself would say as much. Below some 100 the interval is too narrow.
     pub effective: f64,
     /// About 1 if what the other strategy would choose has been tried often enough. Far below: it would choose what was
@@ -85,9 +88,14 @@ impl Replay {
         let scatter = (self.value_squares - 2.0 * value * self.mixed + value * value * self.squares).max(0.0);
         let error = SURE * scatter.sqrt() / self.weights;
         let decisions = f64::from(self.decisions);
+        let plain = self.values / decisions;
+        let variance = (self.value_squares / decisions - plain * plain).max(0.0);
+        let plain_error = SURE * (variance / decisions).sqrt();
         Some(Estimate {
             value,
             interval: (value - error, value + error),
+            plain,
+            plain_interval: (plain - plain_error, plain + plain_error),
             effective: self.weights * self.weights / self.squares,
             covered: self.weights / decisions,
             capped: f64::from(self.capped) / decisions,

@@ -4,17 +4,19 @@ mod breakers;
 mod choosing;
 mod definitions;
 mod grounds;
+mod hindsight;
 mod lint;
 mod meaning;
 mod memory;
 mod preferring;
+mod recalling;
 mod registry;
 mod scoring;
 mod settling;
 mod succession;
 
 use super::*;
-use crate::workflow::{Answer, Choice, Choosing, Payload, Said, Settled, Task, Verdict};
+use crate::workflow::{Answer, Choice, Choosing, Payload, Said, Settled, Steps, Task, Verdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -76,6 +78,8 @@ struct World {
     last: Option<(Payload, String)>,
     declined: Vec<Arc<str>>,
     picked: Vec<Arc<str>>,
+    tried: bool,
+    steps: Steps,
     seed: u64,
 }
 
@@ -95,6 +99,8 @@ impl World {
             last: None,
             declined: Vec::new(),
             picked: Vec::new(),
+            tried: false,
+            steps: Steps::default(),
             seed: 0,
         }
     }
@@ -154,6 +160,8 @@ impl World {
             may_end: self.last.is_some(),
             declined: &self.declined,
             picked_by_contract: &self.picked,
+            tried: self.tried,
+            steps: Some(&self.steps),
             seed: self.seed,
             ..Choosing::of(&self.task)
         }

@@ -236,6 +236,8 @@ fn with_choosing<R>(workflow: &Workflow, step_id: &str, with: impl FnOnce(&Choos
         },
         declined: trouble.map_or(&[], |trouble| &trouble.declined_by),
         failed: trouble.map_or(&[], |trouble| &trouble.failed_by),
+        tried: workflow.step(step_id).is_some_and(|step| step.attempt > 0),
+        steps: Some(&workflow.steps),
         picked_by_contract: &picked,
         seed: seed(workflow, &[workflow.last_question], step_id),
     }))

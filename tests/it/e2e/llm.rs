@@ -1,6 +1,9 @@
 //! Choosing with an LLM that says what the test wants: whatever it says, or does not say, the decision tells what was done
 //! and why, and no task is lost.
 
+mod cache;
+mod outage;
+
 use super::super::support::agents::{Agents, definition, works};
 use super::super::support::llm::{Asked, Llm, Reply};
 use super::super::support::{Scratch, Worker, until};
@@ -314,7 +317,7 @@ fn a_failing_llm_delays_a_task_by_no_more_than_the_budget() {
     ended(&mut told, "hang");
     is_decided(&told.decision("hang", 1), "LOCAL", Some("timeout"), &["timeout"]);
     let took = thought(&mut told, "hang");
-    assert!((budget - 200..budget + slack).contains(&took), "decided after {took} ms");
+    assert!((budget - 400..budget + slack).contains(&took), "decided after {took} ms");
     let done = told.decision("hang", 2);
     assert_eq!((done["choice"].as_str(), done["degradedReason"].as_str()), (Some("DONE"), Some("timeout")));
     assert!(done["reason"].as_str().is_some_and(|why| why.contains("ended_without_llm")), "{done:#}");

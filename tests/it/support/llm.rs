@@ -1,16 +1,16 @@
 //! An LLM that says what the test wants, over real HTTP in the shape of OpenAI's chat completions or, asked under
 //! `/messages`, of Anthropic's messages.
 
-use super::wait::runtime;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::task::JoinHandle;
+use tokio::runtime::{Builder, Runtime};
 
 /// One answer.
 #[derive(Clone, Debug)]
@@ -78,19 +78,33 @@ struct Room {
 /// The server; gone when dropped.
 pub(crate) struct Llm {
     url: String,
+    address: SocketAddr,
     room: Arc<Room>,
-    task: JoinHandle<()>,
+    /// None while it is killed. Of its own: with it go the connections that clients keep.
+    server: Option<Runtime>,
 }
 
 impl Llm {
     /// Answers each request by `script`.
     pub(crate) fn scripted(script: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
         let room = Arc::new(Room { script: Mutex::new(Box::new(script)), asked: Mutex::default() });
-        let router = Router::new().fallback(answer).with_state(room.clone());
-        let listener = runtime().block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("some port is free");
-        let url = format!("http://{}/v1", listener.local_addr().expect("it is bound"));
-        let task = runtime().spawn(async move { axum::serve(listener, router).await.expect("it serves") });
-        Self { url, room, task }
+        let listener = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let server = Some(serve(listener, room.clone()));
+        Self { url: format!("http://{address}/v1"), address, room, server }
+    }
+
+    /// As a process that is killed: calls under way are cut off, connections refused.
+    pub(crate) fn kill(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+
+    /// It is back where it was.
+    pub(crate) fn restore(&mut self) {
+        let listener = TcpListener::bind(self.address).expect("nobody took its port");
+        self.server = Some(serve(listener, self.room.clone()));
     }
 
     /// These answers in turn, the last one from then on.
@@ -126,8 +140,19 @@ impl Llm {
 
 impl Drop for Llm {
     fn drop(&mut self) {
-        self.task.abort();
+        self.kill();
     }
+}
+
+fn serve(listener: TcpListener, room: Arc<Room>) -> Runtime {
+    let server = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime starts");
+    listener.set_nonblocking(true).expect("it is a socket");
+    let router = Router::new().fallback(answer).with_state(room);
+    server.spawn(async move {
+        let listener = tokio::net::TcpListener::from_std(listener).expect("it is bound");
+        axum::serve(listener, router).await.expect("it serves");
+    });
+    server
 }
 
 async fn answer(State(room): State<Arc<Room>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
