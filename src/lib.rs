@@ -9,6 +9,9 @@ pub mod contract;
 pub mod demo;
 pub mod dispatch;
 pub mod embedded;
+#[cfg(feature = "embeddings")]
+pub mod embeddings;
+pub mod experiments;
 pub mod http;
 pub mod insights;
 pub mod kafka;

@@ -11,6 +11,8 @@ mod agent_health;
 mod agents;
 mod dispatcher;
 mod examples;
+mod experiments;
+mod guard;
 mod heartbeats;
 mod insights;
 mod judge;
@@ -28,13 +30,15 @@ use crate::contract::{Codec, ContractNames, Registry, RegistryAuth};
 use crate::dispatch::PostedReports;
 use crate::http::{Server, Shown};
 use crate::llm::{self, Llm};
+use crate::selection::Embed;
 use crate::telemetry::{Health, Metrics};
-use crate::worker::{SharedAgentHealth, SharedPresence, SharedRegistry, StopSignal, TopicLimits};
+use crate::worker::{SharedAgentHealth, SharedExperiments, SharedPresence, SharedRegistry, StopSignal, TopicLimits};
 use anyhow::{Context, anyhow};
 pub use judge::{Judge, Judged, Known};
 use orchestrator::Waker;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -239,6 +243,8 @@ async fn work(
     let slot = slot::take(&config.kafka)?;
     let config = Config { kafka: crate::config::Kafka { slot: Some(slot.name.clone()), ..config.kafka }, ..config };
     let registry = registry(&config)?;
+    // Only who chooses needs it.
+    let embed = if roles.contains(&Role::Orchestrator) { embed(&config)? } else { None };
     let Some(found) = start::wait(&config, &registry, &health, &root).await? else {
         return Ok(());
     };
@@ -276,6 +282,7 @@ async fn work(
         codec: Arc::clone(&base.codec),
         names: Arc::clone(&base.names),
         shared: Arc::clone(&base.agents),
+        embed,
         memory,
         health: base.health.clone(),
         wake: Arc::clone(&base.wake),
@@ -295,11 +302,21 @@ async fn work(
     } else {
         None
     };
+    let (known, in_force) = (Arc::<experiments::Known>::default(), Arc::<SharedExperiments>::default());
+    let experiments_following = if runs(Role::Orchestrator) || runs(Role::Insights) {
+        tokio::select! {
+            read = experiments::follow(&base, Arc::clone(&known), Arc::clone(&in_force)) => Some(read?),
+            () = base.root.cancelled() => return Ok(()),
+        }
+    } else {
+        None
+    };
+    let leads = Arc::<AtomicBool>::default();
     // Each goes on until all are told to stop; the first that fails ends the others.
     let ended = tokio::try_join!(
         async {
             if runs(Role::Orchestrator) {
-                orchestrator::run(&base, Arc::clone(&stop), waker, Arc::clone(&presence), agent_health).await
+                orchestrator::run(&base, Arc::clone(&stop), waker, Arc::clone(&presence), agent_health, in_force).await
             } else {
                 Ok(())
             }
@@ -308,7 +325,14 @@ async fn work(
         async {
             if runs(Role::Dispatcher) { dispatcher::run(&base, port.address, &port.post_box).await } else { Ok(()) }
         },
-        async { if runs(Role::Insights) { insights::run(&base, &stop, Arc::clone(&presence)).await } else { Ok(()) } },
+        async {
+            if runs(Role::Insights) {
+                insights::run(&base, &stop, Arc::clone(&presence), Arc::clone(&leads)).await
+            } else {
+                Ok(())
+            }
+        },
+        async { if runs(Role::Insights) { guard::run(&base, known, Arc::clone(&leads)).await } else { Ok(()) } },
         async { following.await.context("the table of agents") },
         async {
             match health_following {
@@ -319,6 +343,12 @@ async fn work(
         async {
             match examples_following {
                 Some(following) => following.await.context("the table of examples"),
+                None => Ok(()),
+            }
+        },
+        async {
+            match experiments_following {
+                Some(following) => following.await.context("the table of experiments"),
                 None => Ok(()),
             }
         },
@@ -336,6 +366,23 @@ pub fn registry(config: &Config) -> anyhow::Result<Registry> {
     let auth =
         auth.map(|(user, password)| RegistryAuth::Basic { user: user.clone(), password: password.reveal().to_owned() });
     Ok(Registry::new(&config.registry.url, auth)?)
+}
+
+/// Who tells what texts mean, as configured; none where nobody does.
+///
+/// # Errors
+/// What is wrong with the model's directory, or that this build cannot use any.
+pub fn embed(config: &Config) -> anyhow::Result<Option<Arc<dyn Embed>>> {
+    match &config.routing.embeddings {
+        None => Ok(None),
+        #[cfg(feature = "embeddings")]
+        Some(directory) => {
+            let model = crate::embeddings::SentenceModel::open(directory).context("routing.embeddings")?;
+            Ok(Some(Arc::new(model)))
+        }
+        #[cfg(not(feature = "embeddings"))]
+        Some(_) => Err(anyhow!("routing.embeddings is set, and this build has no embeddings")),
+    }
 }
 
 /// The providers as configured; none where there are none.

@@ -36,7 +36,7 @@ pub(crate) fn run(given: Option<&Path>) -> bool {
 }
 
 fn one(set: &Set, wanted: &Wanted, is_large: bool) -> bool {
-    let judge = Judge::new(&Config::default(), set.agents.clone(), set.examples(wanted.examples), None);
+    let judge = Judge::new(&Config::default(), set.agents.clone(), set.examples(wanted.examples), None, None);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let judged = |(number, task): (usize, &Task)| {
         let judged = runtime.block_on(judge.judge(number, &task.text));

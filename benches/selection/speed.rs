@@ -24,7 +24,7 @@ fn one(agents: usize, examples: usize, most_millis: f64) -> bool {
     let all: Vec<Arc<Agent>> = (0..agents).map(|number| able(number, &mut dice)).collect();
     let known: Vec<Known> = all.iter().flat_map(|agent| taught(agent, examples, &mut dice)).collect();
     let start = Instant::now();
-    let judge = Judge::new(&Config::default(), all, known, None);
+    let judge = Judge::new(&Config::default(), all, known, None, None);
     let built = start.elapsed();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     // The best of three: what else runs on the machine is not the selector's.

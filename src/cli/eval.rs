@@ -11,7 +11,7 @@ use super::output;
 use super::progress::Progress;
 use crate::agent::definition::by_texts;
 use crate::selection::{Agent, Figures, Outcome, same_name};
-use crate::service::{Judge, Judged, Known, llm};
+use crate::service::{Judge, Judged, Known, embed, llm};
 use labelled::Labelled;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -39,7 +39,8 @@ pub(super) async fn run(context: &Context, args: EvalArgs) -> anyhow::Result<Don
         return Err(WrongUse("--llm needs a provider: add [[llm.providers]] to the configuration".to_owned()).into());
     }
     let asks = llm.is_some();
-    let judge = Judge::new(&context.config, agents, known, llm);
+    let embed = embed(&context.config).map_err(|error| WrongUse(format!("{error:#}")))?;
+    let judge = Judge::new(&context.config, agents, known, llm, embed);
     let judged = if asks { together(judge, &tasks).await? } else { one_by_one(&judge, &tasks).await };
     output::line(serde_json::to_string_pretty(&summary(&tasks, &judged))?)?;
     Ok(Done::Well)

@@ -209,7 +209,7 @@ fn decisions_of_other_versions_are_read() {
             agent_name: "Adder".into(),
             version: "2.1.0".into(),
             score: Some(0.5),
-            factors: [("text".to_owned(), 0.25)].into(),
+            factors: [("text".into(), 0.25)].into(),
             excluded: Some("busy".into()),
         }],
         degraded: true,
@@ -492,6 +492,42 @@ fn alerts_of_other_versions_are_read() {
 }
 
 #[test]
+fn experiments_of_other_versions_are_read() {
+    let sample = |metric, state| Experiment {
+        name: "lead-cost".into(),
+        description: "Is it cheaper?".into(),
+        task_types: vec!["lead".into()],
+        variants: vec![
+            ExperimentVariant {
+                name: "control".into(),
+                strategy: "default".into(),
+                share: 0.75,
+                stopped_at: None,
+                stopped_for: String::new(),
+            },
+            ExperimentVariant {
+                name: "cheap".into(),
+                strategy: "frugal".into(),
+                share: 0.25,
+                stopped_at: Some(T - 2),
+                stopped_for: "success".into(),
+            },
+        ],
+        metric,
+        guardrails: vec![ExperimentGuardrail { metric, tolerated: 0.05 }],
+        state,
+        promoted: Some("cheap".into()),
+        reason: "it is cheaper".into(),
+        actor: "me".into(),
+        started_at: T - 5,
+        ended_at: Some(T - 1),
+        at: T,
+    };
+    let later = sample(ExperimentMetric::Unknown, ExperimentState::Unknown);
+    check(&sample(ExperimentMetric::Cost, ExperimentState::Promoted), &later);
+}
+
+#[test]
 fn snapshots_of_other_versions_are_read() {
     let content_hash: Vec<u8> = (0..16).collect();
     let skeleton = |phase, status| Skeleton {
@@ -651,6 +687,7 @@ fn bytes_cut_short_or_with_more_behind_are_no_record() {
     check::<AgentHealth>();
     check::<AgentExamples>();
     check::<Alert>();
+    check::<Experiment>();
     check::<Snapshot>();
 }
 

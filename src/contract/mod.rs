@@ -26,6 +26,7 @@ mod command_draft;
 mod completion;
 mod content_hash;
 mod contract_names;
+mod experiment;
 #[cfg(test)]
 mod golden;
 mod headers;
@@ -67,6 +68,7 @@ pub use codec::{Codec, RawRecord, Undecided};
 pub use command_draft::CommandDraft;
 pub use completion::{CompletedStep, Completion, Outcome, StepStatus};
 pub use contract_names::{Contract, ContractNames, NameLookup};
+pub use experiment::{Experiment, ExperimentGuardrail, ExperimentMetric, ExperimentState, ExperimentVariant};
 pub use headers::{
     ARRIVED, CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, DLQ_DETAIL, DLQ_EXCEPTION, DLQ_MESSAGE,
     DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, FORCED, Header,

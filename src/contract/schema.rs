@@ -40,6 +40,7 @@ pub enum RecordKind {
     AgentHealth,
     AgentExamples,
     Alert,
+    Experiment,
     Snapshot,
 }
 
@@ -67,7 +68,7 @@ macro_rules! entries {
 }
 
 /// In the order of [`RecordKind::ALL`].
-static ENTRIES: LazyLock<[Entry; 15]> = LazyLock::new(|| {
+static ENTRIES: LazyLock<[Entry; 16]> = LazyLock::new(|| {
     bound_allocations();
     entries![
         "TaskSubmitted",
@@ -84,6 +85,7 @@ static ENTRIES: LazyLock<[Entry; 15]> = LazyLock::new(|| {
         "AgentHealth",
         "AgentExamples",
         "Alert",
+        "Experiment",
         "Snapshot",
     ]
 });
@@ -102,7 +104,7 @@ fn bound_allocations() {
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::TaskSubmitted,
         Self::AgentDefinition,
         Self::AgentHeartbeat,
@@ -117,6 +119,7 @@ impl RecordKind {
         Self::AgentHealth,
         Self::AgentExamples,
         Self::Alert,
+        Self::Experiment,
         Self::Snapshot,
     ];
 
@@ -170,6 +173,7 @@ impl RecordKind {
             "agent-health" => Self::AgentHealth,
             "examples" => Self::AgentExamples,
             "alerts" => Self::Alert,
+            "experiments" => Self::Experiment,
             "task-state" => Self::Snapshot,
             _ if suffix.starts_with("assignments.") || suffix == "assignments" => Self::Assignment,
             _ => return None,

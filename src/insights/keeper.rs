@@ -23,6 +23,7 @@ use crate::telemetry::{Health, Metrics};
 use crate::worker::{Clock, Presence, SharedPresence, SharedRegistry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
@@ -72,6 +73,8 @@ pub struct Keeper {
     pub clock: Box<dyn Clock + Send>,
     pub stop: Stop,
     pub runtime: Handle,
+    /// Whether it has the first partition: of many members one does what only one should do.
+    pub leads: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Keeper {
@@ -113,7 +116,9 @@ impl Keeper {
         let mut lives = Lives::default();
         while (self.stop)().is_none() {
             let began = Instant::now();
-            let Err(fault) = self.live() else { break };
+            let ended = self.live();
+            self.leads.store(false, Ordering::Relaxed);
+            let Err(fault) = ended else { break };
             let wait = lives.after(began.elapsed(), &fault).map_err(KeeperEnded)?;
             self.waiting(&format!("{fault}; again in {wait:?}"));
             let until = Instant::now() + wait;
@@ -139,6 +144,7 @@ impl Keeper {
             }
             let batch = relay.poll(IDLE, BATCH)?;
             if !relay.is_member() {
+                self.leads.store(false, Ordering::Relaxed);
                 if kept.take().is_some() {
                     self.waiting("the group is deciding who keeps which agents");
                 }
@@ -177,6 +183,7 @@ impl Keeper {
             memory = Memory::default();
         }
         self.health.ready(PART);
+        self.leads.store(next.keys().any(|(_, partition)| *partition == 0), Ordering::Relaxed);
         Ok(Kept {
             generation: relay.generation(),
             held,

@@ -79,9 +79,9 @@ impl<'a> Scene<'a> {
         self.standings.iter().enumerate().filter(move |(_, standing)| test(standing)).map(|(place, _)| place)
     }
 
-    pub(super) fn eligible_names(&self) -> Vec<String> {
+    pub(super) fn eligible_names(&self) -> Vec<Arc<str>> {
         // The registry's order is by name.
-        self.places(Standing::is_eligible).map(|place| self.name(place).to_owned()).collect()
+        self.places(Standing::is_eligible).map(|place| Arc::clone(&self.registry.current()[place].shown_name)).collect()
     }
 
     fn fits(&self) -> &[Fit] {
@@ -224,6 +224,8 @@ impl<'a> Scene<'a> {
             beside: None,
             grounds: place.map(|place| Arc::new(self.grounds(place, by))),
             busy: if place.is_none() { self.busy_topics() } else { Vec::new() },
+            strategy: None,
+            variant: None,
         }
     }
 

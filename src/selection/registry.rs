@@ -1,5 +1,6 @@
 use super::agent::Agent;
 use super::contract::Contract;
+use super::meaning::Embed;
 use super::memory::Memory;
 use super::names::fold;
 use super::scoring::{Index, rounded};
@@ -36,6 +37,7 @@ struct Inner {
     /// Folded name to the places in `current`.
     places: FxHashMap<String, Range<usize>>,
     memory: Memory,
+    embed: Option<Arc<dyn Embed>>,
     index: Index,
 }
 
@@ -43,13 +45,18 @@ impl Registry {
     /// From what was read under each key (a topic name).
     #[must_use]
     pub fn new(entries: BTreeMap<String, Result<Arc<Agent>, Fault>>) -> Self {
-        Self::remembering(entries, Memory::default())
+        Self::remembering(entries, Memory::default(), None)
     }
 
-    /// The same, with what is remembered of these agents. Builds the index and learns from the examples, which with many
-    /// takes seconds: never where a decision waits for it, and with changes taken together where many come.
+    /// The same, with what is remembered of these agents, and by what texts mean if somebody can tell. Builds the index and
+    /// learns from the examples, which with many takes seconds: never where a decision waits for it, and with changes taken
+    /// together where many come.
     #[must_use]
-    pub fn remembering(entries: BTreeMap<String, Result<Arc<Agent>, Fault>>, memory: Memory) -> Self {
+    pub fn remembering(
+        entries: BTreeMap<String, Result<Arc<Agent>, Fault>>,
+        memory: Memory,
+        embed: Option<Arc<dyn Embed>>,
+    ) -> Self {
         let mut by_name: BTreeMap<&str, Vec<&Arc<Agent>>> = BTreeMap::new();
         for agent in entries.values().flatten() {
             by_name.entry(agent.folded_name()).or_default().push(agent);
@@ -65,8 +72,9 @@ impl Registry {
             current.extend(versions.iter().map(|agent| Arc::clone(agent)));
             places.insert(versions[0].folded_name().to_owned(), start..current.len());
         }
-        let index = Index::new(current.iter().map(|agent| agent.texts.iter().chain(memory.texts(agent)).collect()));
-        Self(Arc::new(Inner { entries, current, places, memory, index }))
+        let texts = current.iter().map(|agent| agent.texts.iter().chain(memory.texts(agent)).collect());
+        let index = Index::new(texts, embed.clone());
+        Self(Arc::new(Inner { entries, current, places, memory, embed, index }))
     }
 
     /// This registry with one definition more, or another in its place.
@@ -74,7 +82,7 @@ impl Registry {
     pub fn upsert(&self, key: impl Into<String>, entry: Result<Arc<Agent>, Fault>) -> Self {
         let mut entries = self.0.entries.clone();
         entries.insert(key.into(), entry);
-        Self::remembering(entries, self.0.memory.clone())
+        Self::remembering(entries, self.0.memory.clone(), self.0.embed.clone())
     }
 
     /// This registry without one definition.
@@ -82,7 +90,7 @@ impl Registry {
     pub fn remove(&self, key: &str) -> Self {
         let mut entries = self.0.entries.clone();
         entries.remove(key);
-        Self::remembering(entries, self.0.memory.clone())
+        Self::remembering(entries, self.0.memory.clone(), self.0.embed.clone())
     }
 
     /// The newest version of an agent, its name trimmed and case-folded; never by a part of it.

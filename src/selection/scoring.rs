@@ -4,13 +4,16 @@
 //! An agent counts by its *best* capability (or example), not by all it says: one agent that does
 //! fifteen things is as good at one of them as an agent that does only that. What one asks for is
 //! scored in one pass over its terms; the work grows with the text, not with the number of agents.
-//! Where there are examples, a linear model learned from them judges those that fit best.
+//! Where there are examples, a linear model learned from them judges those that fit best. Where somebody tells what
+//! texts mean, that counts most, and words and n-grams help.
 
 use super::linear::{Lesson, Linear};
+use super::meaning::{Embed, Meaning};
 use super::text::{Role, Text};
 use super::words::{Kind, Term, terms};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The part of words in a document's fit; the rest is n-grams.
 const WORDS: f32 = 0.5;
@@ -24,6 +27,16 @@ const NAME: f32 = 0.1;
 const ALONE: f32 = 14.0;
 const BESIDE: f32 = 3.0;
 const LEARNED: f32 = 1.2;
+/// The same by meaning: what the next best and a description add, what a fit by texts does beside it, what the sum is
+/// worth in strength beyond that of texts that have nothing to do with each other (which examples make greater too, as
+/// far as there are any), and what examples teach besides.
+const NEXT_MEANT: f32 = 0.3;
+const DESCRIPTION_MEANT: f32 = 0.3;
+const TEXTS_BESIDE: f32 = 0.3;
+const MEANT: f32 = 13.0;
+const UNRELATED: f32 = 0.33;
+const UNRELATED_TAUGHT: f32 = 0.13;
+const LEARNED_BESIDE: f32 = 0.26;
 /// The strength of "none of them", which every chance is set against.
 const NONE: f32 = 1.0;
 /// Agents that the linear model judges, the best by their texts.
@@ -41,6 +54,7 @@ pub(super) struct Index {
     /// The rarity of a term no agent uses: it says the text is about something else too.
     unknown: Rarity,
     learned: Option<Learned>,
+    meaning: Option<Meaning>,
 }
 
 #[derive(Debug)]
@@ -94,13 +108,29 @@ pub(super) struct Fit {
     pub(super) name: f32,
     /// What examples teach of it; 0 without.
     pub(super) learned: f32,
-    /// The document `best` came from; none = nothing fits at all.
+    /// By what is meant; none where nobody can tell.
+    pub(super) meant: Option<Meant>,
+    /// The document the best came from, by meaning where somebody can tell; none = nothing fits at all.
     document: Option<u32>,
+}
+
+/// How alike an agent's documents are to a text by what they mean, 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Meant {
+    best: f32,
+    next: f32,
+    description: f32,
+}
+
+impl Meant {
+    fn sum(&self) -> f32 {
+        self.best + NEXT_MEANT * self.next + DESCRIPTION_MEANT * self.description
+    }
 }
 
 impl Fit {
     pub(super) fn factors(&self) -> Vec<(&'static str, f64)> {
-        vec![
+        let mut factors = vec![
             ("best", rounded(self.best)),
             ("words", rounded(self.words)),
             ("ngrams", rounded(self.ngrams)),
@@ -108,7 +138,9 @@ impl Fit {
             ("description", rounded(self.description)),
             ("name", rounded(self.name)),
             ("learned", rounded(self.learned)),
-        ]
+        ];
+        factors.extend(self.meant.map(|meant| ("meaning", rounded(meant.best))));
+        factors
     }
 
     fn by_texts(&self) -> f32 {
@@ -136,19 +168,22 @@ pub(super) fn chances(fits: &[Fit], places: &[usize]) -> Vec<f64> {
 
 impl Index {
     /// Over the texts of each agent.
-    pub(super) fn new<'a>(agents: impl ExactSizeIterator<Item = Vec<&'a Text>>) -> Self {
+    pub(super) fn new<'a>(agents: impl ExactSizeIterator<Item = Vec<&'a Text>>, embed: Option<Arc<dyn Embed>>) -> Self {
         let mut index = Self { agents: agents.len(), ..Self::default() };
         let mut texts: Vec<(u32, &Text)> = Vec::new();
+        let mut numbered: Vec<(u32, &Text)> = Vec::new();
         let mut counted: Vec<(u64, Counted)> = Vec::new();
         for (agent, said) in agents.enumerate() {
             let agent = small(agent);
             for (document, text) in index.documents_of(agent, &said) {
                 counted.extend(text.terms.iter().map(|term| (term.key, Counted::new(document, term))));
+                numbered.push((document, text));
             }
             texts.extend(said.into_iter().map(|text| (agent, text)));
         }
         index.weigh(counted, texts.len());
         index.learn(&texts);
+        index.meaning = embed.and_then(|embed| Meaning::of(embed, &numbered, index.documents.len()));
         index
     }
 
@@ -281,7 +316,33 @@ impl Index {
                 fit.strength += share * (taught - fit.strength);
             }
         }
+        if let Some(likeness) = self.meaning.as_ref().and_then(|meaning| meaning.likeness(texts)) {
+            self.add_meaning(&likeness, &mut fits);
+        }
         fits
+    }
+
+    /// By how alike each document is to what is asked for.
+    fn add_meaning(&self, likeness: &[f32], fits: &mut [Fit]) {
+        for fit in &mut *fits {
+            (fit.meant, fit.document) = (Some(Meant::default()), None);
+        }
+        for (number, (document, likeness)) in self.documents.iter().zip(likeness).enumerate() {
+            let fit = &mut fits[document.agent as usize];
+            let Some(meant) = &mut fit.meant else { continue };
+            if !document.main {
+                meant.description = meant.description.max(*likeness);
+            } else if *likeness > meant.best {
+                (meant.next, meant.best, fit.document) = (meant.best, likeness.min(1.0), Some(small(number)));
+            } else {
+                meant.next = meant.next.max(*likeness);
+            }
+        }
+        let unrelated = UNRELATED + UNRELATED_TAUGHT * self.learned.as_ref().map_or(0.0, |learned| learned.share);
+        for fit in fits {
+            let all = fit.meant.map_or(0.0, |meant| meant.sum()) + TEXTS_BESIDE * fit.by_texts();
+            fit.strength = MEANT * (all - unrelated) + LEARNED_BESIDE * fit.learned;
+        }
     }
 
     fn by_texts(&self, terms: &[Term]) -> Vec<Fit> {
@@ -350,7 +411,8 @@ impl Index {
         let terms = self.terms.capacity() * (size_of::<(u64, Entry)>() + 1);
         let documents = self.documents.len() * (size_of::<Document>() + 32);
         let learned = self.learned.as_ref().map_or(0, |learned| learned.linear.bytes());
-        terms + documents + self.postings.len() * size_of::<Posting>() + learned
+        let meaning = self.meaning.as_ref().map_or(0, Meaning::bytes);
+        terms + documents + self.postings.len() * size_of::<Posting>() + learned + meaning
     }
 }
 

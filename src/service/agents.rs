@@ -14,7 +14,7 @@ use crate::contract::{
 use crate::kafka::Disposition;
 use crate::kafka::admin::{Admin, TopicSpec as TopicToBe};
 use crate::kafka::tail::{Next, Start, Tail, Tailed};
-use crate::selection::{Agent, Fault, Predecessors, Registry as Agents};
+use crate::selection::{Agent, Embed, Fault, Predecessors, Registry as Agents};
 use crate::telemetry::Health;
 use crate::worker::SharedRegistry;
 use anyhow::Context;
@@ -40,6 +40,8 @@ pub(super) struct Table {
     pub(super) codec: Arc<Codec>,
     pub(super) names: Arc<ContractNames>,
     pub(super) shared: Arc<SharedRegistry>,
+    /// Who tells what texts mean, if somebody does.
+    pub(super) embed: Option<Arc<dyn Embed>>,
     /// Never changes where nobody reads the table of examples.
     pub(super) memory: Arc<SharedMemory>,
     pub(super) health: Health,
@@ -268,7 +270,8 @@ impl State {
         }
         // With many examples it takes seconds, which the runtime's threads have no time for.
         let (entries, memory, began) = (self.entries.clone(), self.table.memory.get(), Instant::now());
-        let built = tokio::task::spawn_blocking(|| Agents::remembering(entries, memory)).await;
+        let embed = self.table.embed.clone();
+        let built = tokio::task::spawn_blocking(|| Agents::remembering(entries, memory, embed)).await;
         self.rested = Instant::now() + began.elapsed() * REST;
         self.table.shared.set(built.expect("a registry is built of any entries"));
         (self.table.wake)();

@@ -10,6 +10,7 @@ use crate::kafka::relay::RelaySettings;
 use crate::worker::{SharedPresence, StopSignal, SystemClock};
 use anyhow::{Context, anyhow};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -18,7 +19,12 @@ use tokio::sync::oneshot;
 ///
 /// # Errors
 /// Why it cannot go on.
-pub(super) async fn run(base: &Base, stop: &Arc<StopSignal>, presence: Arc<SharedPresence>) -> anyhow::Result<()> {
+pub(super) async fn run(
+    base: &Base,
+    stop: &Arc<StopSignal>,
+    presence: Arc<SharedPresence>,
+    leads: Arc<AtomicBool>,
+) -> anyhow::Result<()> {
     let (config, worker) = (&base.config, &base.config.worker);
     let outcomes = format!("{}.agent-outcomes", config.kafka.prefix);
     // Waited for at the start of the process.
@@ -46,6 +52,7 @@ pub(super) async fn run(base: &Base, stop: &Arc<StopSignal>, presence: Arc<Share
         clock: Box::new(SystemClock::default()),
         stop: Box::new(move || root.is_cancelled().then(|| stop.leaves())),
         runtime: Handle::current(),
+        leads,
     };
     let (ended, end) = oneshot::channel();
     thread::Builder::new().name("baton-insights".to_owned()).spawn(move || {

@@ -4,7 +4,9 @@ use super::prompts::card;
 use super::rules::policy;
 use crate::config::Config;
 use crate::llm::{Ask, Llm};
-use crate::selection::{Agent, Availability, Confirmed, Keep, Memory, Policy, Registry, choose, same_name, settle};
+use crate::selection::{
+    Agent, Availability, Confirmed, Embed, Keep, Memory, Policy, Registry, choose, same_name, settle,
+};
 use crate::workflow::{Choice, Choosing, Settled, SettledBy, Task, Timestamp, Usage, Verdict};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,7 +48,13 @@ impl Judge {
     /// By `[routing]`; asks an LLM only if there is one. All that is `known` is remembered, whatever bounds memory has
     /// elsewhere; of agents that are not there nothing is.
     #[must_use]
-    pub fn new(config: &Config, agents: Vec<Arc<Agent>>, known: Vec<Known>, llm: Option<Llm>) -> Self {
+    pub fn new(
+        config: &Config,
+        agents: Vec<Arc<Agent>>,
+        known: Vec<Known>,
+        llm: Option<Llm>,
+        embed: Option<Arc<dyn Embed>>,
+    ) -> Self {
         let mut memory = Memory::new(Keep { examples: usize::MAX, from_one_source: usize::MAX, of_agent: usize::MAX });
         for (at, Known { agent_name, text, capability }) in (0..).zip(known) {
             if let Some(agent) = agents.iter().find(|agent| same_name(agent.name(), &agent_name)) {
@@ -54,7 +62,7 @@ impl Judge {
             }
         }
         let entries = agents.into_iter().map(|agent| (agent.topic_name().to_owned(), Ok(agent))).collect();
-        let registry = Registry::remembering(entries, memory);
+        let registry = Registry::remembering(entries, memory, embed);
         let availability = registry.entries().map(|(key, _)| key).collect();
         let policy = policy(config, llm.is_some());
         Self { registry, availability, policy, llm, budget: config.llm.budget }

@@ -11,6 +11,7 @@ use crate::partition::{
     AssignmentOut, CancellationOut, CompletionOut, Dead, Ending, FactsOut, Note, OutcomeOut, Output, Part, PartKey,
     TaskRef,
 };
+use crate::selection::DEFAULT_STRATEGY;
 use crate::workflow::{
     AssignmentId, Choice, Command, Decision, Event, Expected, Fact, Grounds, How, NextAgent, TimerKind, Timestamp,
 };
@@ -19,9 +20,6 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// The one strategy there is.
-const STRATEGY: &str = "default";
 
 /// Topic names and what else every record needs, made once.
 #[derive(Debug)]
@@ -388,8 +386,8 @@ fn decision_of(task: &TaskRef, decision: &Decision, at: Timestamp, overhead_micr
         candidates: settled.candidates.iter().map(Candidate::from).collect(),
         degraded: settled.degraded.is_some(),
         degraded_reason: settled.degraded.clone(),
-        strategy: STRATEGY.to_owned(),
-        variant: None,
+        strategy: settled.strategy.as_deref().unwrap_or(DEFAULT_STRATEGY).to_owned(),
+        variant: settled.variant.as_deref().map(str::to_owned),
         propensity: settled.propensity,
         local_choice: settled.beside.as_ref().map(|beside| chosen_in(&beside.choice)),
         local_confidence: settled.beside.as_ref().and_then(|beside| beside.confidence),

@@ -180,7 +180,8 @@ fn chosen(workflow: &mut Workflow, decision: &Decision) {
     spend(workflow, &decision.attempts);
     match decision.settled.choice {
         Choice::None => {
-            let (eligible, busy) = (decision.settled.eligible.clone().into(), decision.settled.busy.clone().into());
+            let eligible = decision.settled.eligible.iter().map(ToString::to_string).collect();
+            let busy = decision.settled.busy.clone().into();
             open(workflow, &decision.step_id, decision.question, ChoiceState::Refused { eligible, busy });
         }
         Choice::Agent(_) | Choice::Done => {

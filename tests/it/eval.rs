@@ -112,6 +112,36 @@ fn what_is_wrong_with_a_line_is_said_with_its_number() {
     refused(&eval("", &[&set("tasks.jsonl"), "--agents", &set("tasks.jsonl")]), &["definitions have faults"]);
 }
 
+/// What is said with this for a model's directory.
+fn with_model(directory: &str, more: &[&str]) -> Output {
+    let toml = format!("[routing]\nembeddings = {directory:?}\n");
+    let (tasks, agents) = (set("tasks.jsonl"), set("agents.json"));
+    eval(&toml, &[&[&*tasks, "--agents", &agents], more].concat())
+}
+
+#[test]
+fn a_model_that_cannot_be_used_is_refused_with_what_to_do() {
+    let empty = tempfile::tempdir().expect("a directory can be made");
+    let output = with_model(empty.path().to_str().expect("text"), &[]);
+    let said = if cfg!(feature = "embeddings") {
+        ["routing.embeddings", "config.json cannot be read"]
+    } else {
+        ["routing.embeddings", "cargo build --release --features embeddings"]
+    };
+    refused(&output, &said);
+}
+
+#[test]
+#[ignore = "needs a model: BATON_MINILM=/path/to/all-MiniLM-L6-v2 cargo test --features embeddings --test it eval -- --ignored"]
+fn with_a_model_choices_are_better_without_examples_and_with_them() {
+    let model = std::env::var("BATON_MINILM").expect("BATON_MINILM names a model's directory");
+    let examples = set("examples.jsonl");
+    let (cold, taught) = (figures(&with_model(&model, &[])), figures(&with_model(&model, &["--examples", &examples])));
+    for (figures, floor) in [(cold, 0.68), (taught, 0.9)] {
+        assert!(figures["accuracy"].as_f64().is_some_and(|share| share >= floor), "under {floor}: {figures:#}");
+    }
+}
+
 #[test]
 fn without_a_file_of_agents_those_that_are_registered_count() {
     let scratch = Scratch::new("eval");

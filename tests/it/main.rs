@@ -11,6 +11,7 @@ mod documented;
 mod e2e;
 mod eval;
 mod exactly_once;
+mod experiments;
 mod harness;
 mod insights;
 mod learning;

@@ -65,9 +65,11 @@ impl Small {
             degraded: None,
             propensity: None,
             beside: None,
+            eligible: eligible.into_iter().map(Into::into).collect(),
             grounds: Some(Arc::new(Grounds { teaches: Some(7), ..Grounds::new(0.9, Some([1.0, 2.0, 3.0])) })),
-            eligible,
             busy: vec![],
+            strategy: None,
+            variant: None,
         }
     }
 

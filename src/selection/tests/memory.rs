@@ -60,7 +60,7 @@ fn poison_does_not_turn_a_choice_that_others_confirmed() {
             memory.learn(&agents[1], example);
         }
         let entries = agents.iter().map(|agent| (agent.topic_name().to_owned(), Ok(Arc::clone(agent)))).collect();
-        let registry = Registry::remembering(entries, memory);
+        let registry = Registry::remembering(entries, memory, None);
         let world = World::of_registry(registry).objective("rye loaves for the feast");
         let candidates = world.settled().candidates;
         candidates[0].agent_name.to_string()
@@ -184,7 +184,7 @@ fn what_was_in_doubt_is_plain_once_the_like_of_it_was_confirmed() {
         memory.learn(&agents[1], one);
     }
     let entries = agents.iter().map(|agent| (agent.topic_name().to_owned(), Ok(Arc::clone(agent)))).collect();
-    let registry = Registry::remembering(entries, memory);
+    let registry = Registry::remembering(entries, memory, None);
     let after = World::of_registry(registry).objective("the bathroom is under water again").settled();
     assert_eq!((after.by, &after.choice), (SettledBy::ClearWinner, &chose("Plumber")), "{after:?}");
     assert!(after.confidence > before.confidence);
@@ -206,7 +206,7 @@ fn memory_teaches_and_stays_when_another_agent_comes() {
     memory.learn(&agent, confirmed("make the kitchen bright again", "a", 1));
     let entries = BTreeMap::from([("painter".to_owned(), Ok(agent))]);
     let cook = Arc::new(compile(able("cook", &["clean the kitchen"])).expect("sound"));
-    let registry = Registry::remembering(entries, memory).upsert("cook", Ok(cook));
+    let registry = Registry::remembering(entries, memory, None).upsert("cook", Ok(cook));
     let world = World::of_registry(registry).objective("it must be made bright");
     assert_eq!(&*world.settled().candidates[0].agent_name, "painter");
 }

@@ -5,6 +5,7 @@ mod choosing;
 mod definitions;
 mod grounds;
 mod lint;
+mod meaning;
 mod memory;
 mod preferring;
 mod registry;
@@ -214,6 +215,10 @@ fn failed(code: &str) -> Answer {
 
 fn chose(name: &str) -> Choice {
     Choice::Agent(name.to_owned())
+}
+
+fn eligible(settled: &Settled) -> Vec<&str> {
+    settled.eligible.iter().map(AsRef::as_ref).collect()
 }
 
 fn excluded<'a>(settled: &'a Settled, name: &str) -> &'a str {

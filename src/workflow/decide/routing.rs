@@ -213,6 +213,7 @@ fn with_choosing<R>(workflow: &Workflow, step_id: &str, with: impl FnOnce(&Choos
     let says_itself = planned.is_some_and(|planned| planned.input_contract.is_some());
     Some(with(&Choosing {
         task,
+        submitted_at: workflow.submitted_at,
         objective: planned.map_or(&task.objective, |planned| &planned.objective),
         value: value.as_ref(),
         producer: producer.map(|step| &*step.topic_name).filter(|_| !says_itself),
