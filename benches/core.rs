@@ -8,7 +8,7 @@
 mod measure;
 
 use baton::partition::{Arrival, Kept, Partition, Source, View, What, Window};
-use baton::selection::{Agent, Availability, Definition, Policy, Registry, Resolved, Schemas, Version, topic_name};
+use baton::selection::{Agent, Availability, Definition, Registry, Resolved, Schemas, Strategies, Version, topic_name};
 use baton::workflow::{
     AssignmentId, Input, Payload, Position, Report, ReportStatus, Rules, Submission, Task, Timestamp, Usage,
 };
@@ -177,11 +177,10 @@ impl Population {
         self.now = self.now.plus(10);
         let rules = Rules::default();
         let schemas = Schemas::default();
-        let policy = Policy::default();
         let view = View {
             registry: &self.registry,
             availability: self.availability.clone(),
-            policy: &policy,
+            strategies: Strategies::default(),
             rules: &rules,
             schemas: &schemas,
         };

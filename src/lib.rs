@@ -11,6 +11,7 @@ pub mod dispatch;
 pub mod embedded;
 #[cfg(feature = "embeddings")]
 pub mod embeddings;
+pub mod experiments;
 pub mod http;
 pub mod insights;
 pub mod kafka;

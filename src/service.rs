@@ -10,6 +10,9 @@
 mod agent_health;
 mod agents;
 mod dispatcher;
+mod examples;
+mod experiments;
+mod guard;
 mod heartbeats;
 mod insights;
 mod judge;
@@ -28,12 +31,13 @@ use crate::http::{Server, Shown};
 use crate::llm::{self, Llm};
 use crate::selection::Embed;
 use crate::telemetry::{Health, Metrics};
-use crate::worker::{SharedAgentHealth, SharedPresence, SharedRegistry, StopSignal, TopicLimits};
+use crate::worker::{SharedAgentHealth, SharedExperiments, SharedPresence, SharedRegistry, StopSignal, TopicLimits};
 use anyhow::{Context, anyhow};
 pub use judge::{Judge, Judged, Known};
 use orchestrator::Waker;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -260,6 +264,17 @@ async fn work(
         root,
         config,
     };
+    let runs = |role| roles.contains(&role);
+    let memory = Arc::<examples::SharedMemory>::default();
+    // Before the agents, so that the first choice is made with what is known of them.
+    let examples_following = if runs(Role::Orchestrator) && base.config.routing.learn {
+        tokio::select! {
+            read = examples::follow(&base, Arc::clone(&memory)) => Some(read?),
+            () = base.root.cancelled() => return Ok(()),
+        }
+    } else {
+        None
+    };
     let table = agents::Table {
         config: base.config.clone(),
         registry: base.registry.clone(),
@@ -267,6 +282,7 @@ async fn work(
         names: Arc::clone(&base.names),
         shared: Arc::clone(&base.agents),
         embed,
+        memory,
         health: base.health.clone(),
         wake: Arc::clone(&base.wake),
     };
@@ -275,7 +291,6 @@ async fn work(
         read = read => read?,
         () = base.root.cancelled() => return Ok(()),
     };
-    let runs = |role| roles.contains(&role);
     let presence = Arc::<SharedPresence>::default();
     let agent_health = Arc::<SharedAgentHealth>::default();
     let health_following = if runs(Role::Orchestrator) || runs(Role::Insights) {
@@ -286,11 +301,21 @@ async fn work(
     } else {
         None
     };
+    let (known, in_force) = (Arc::<experiments::Known>::default(), Arc::<SharedExperiments>::default());
+    let experiments_following = if runs(Role::Orchestrator) || runs(Role::Insights) {
+        tokio::select! {
+            read = experiments::follow(&base, Arc::clone(&known), Arc::clone(&in_force)) => Some(read?),
+            () = base.root.cancelled() => return Ok(()),
+        }
+    } else {
+        None
+    };
+    let leads = Arc::<AtomicBool>::default();
     // Each goes on until all are told to stop; the first that fails ends the others.
     let ended = tokio::try_join!(
         async {
             if runs(Role::Orchestrator) {
-                orchestrator::run(&base, Arc::clone(&stop), waker, Arc::clone(&presence), agent_health).await
+                orchestrator::run(&base, Arc::clone(&stop), waker, Arc::clone(&presence), agent_health, in_force).await
             } else {
                 Ok(())
             }
@@ -299,11 +324,30 @@ async fn work(
         async {
             if runs(Role::Dispatcher) { dispatcher::run(&base, port.address, &port.post_box).await } else { Ok(()) }
         },
-        async { if runs(Role::Insights) { insights::run(&base, &stop, Arc::clone(&presence)).await } else { Ok(()) } },
+        async {
+            if runs(Role::Insights) {
+                insights::run(&base, &stop, Arc::clone(&presence), Arc::clone(&leads)).await
+            } else {
+                Ok(())
+            }
+        },
+        async { if runs(Role::Insights) { guard::run(&base, known, Arc::clone(&leads)).await } else { Ok(()) } },
         async { following.await.context("the table of agents") },
         async {
             match health_following {
                 Some(following) => following.await.context("the table of the agents' health"),
+                None => Ok(()),
+            }
+        },
+        async {
+            match examples_following {
+                Some(following) => following.await.context("the table of examples"),
+                None => Ok(()),
+            }
+        },
+        async {
+            match experiments_following {
+                Some(following) => following.await.context("the table of experiments"),
                 None => Ok(()),
             }
         },

@@ -3,7 +3,7 @@
 use super::measure::{on_cpu, resident};
 use super::{median, show};
 use baton::partition::{Arrival, Output, Partition, Source, View, What};
-use baton::selection::{Agent, Availability, Definition, Policy, Registry, Resolved, Schemas, Version, topic_name};
+use baton::selection::{Agent, Availability, Definition, Registry, Resolved, Schemas, Strategies, Version, topic_name};
 use baton::workflow::{
     AssignmentId, Input, Payload, PlannedStep, Position, Report, ReportStatus, Rules, Submission, Task, Timestamp,
     Usage, plan_faults,
@@ -156,11 +156,11 @@ impl Engine {
     }
 
     fn with_view<R>(&self, with: impl FnOnce(&View<'_>) -> R) -> R {
-        let (rules, schemas, policy) = (Rules::default(), Schemas::default(), Policy::default());
+        let (rules, schemas) = (Rules::default(), Schemas::default());
         with(&View {
             registry: &self.registry,
             availability: self.availability.clone(),
-            policy: &policy,
+            strategies: Strategies::default(),
             rules: &rules,
             schemas: &schemas,
         })

@@ -64,6 +64,7 @@ fn steady(seeds: u64) -> bool {
                 quality,
                 capability,
                 task_type,
+                prediction: None,
                 at,
             };
             agent.take(&seen).iter().any(|notice| notice.raised)

@@ -103,6 +103,7 @@ impl World {
             quality: None,
             capability: None,
             task_type: None,
+            prediction: None,
             at: self.now,
         };
         self.states[picked].take(&seen, self.now, &self.rules);

@@ -147,6 +147,9 @@ or an LLM; accuracyAnswered: right of those. outOfScopeAbstained: tasks of no ag
 calibrationError: how far confidence is from how often it was right; an agent named for a task of none is wrong.
 p50Micros, p99Micros: one choice, in µs. tokens, costMicros: all calls of an LLM.")]
     Eval(EvalArgs),
+    /// Experiments: strategies of choosing compared on the tasks that come; start, look, stop, promote
+    #[command(after_help = EXPERIMENTS)]
+    Experiments(ExperimentsArgs),
     /// Prompts: the words in which an LLM is asked to choose and to plan
     #[command(after_help = "\
 Examples:
@@ -353,6 +356,136 @@ one, or --force.")]
     /// Be an agent whose work is a command: an assignment on its standard input, the output on its standard output
     #[command(after_help = EXEC)]
     Exec(ExecArgs),
+}
+
+const EXPERIMENTS: &str = "\
+Examples:
+  baton experiments start lead-cost --type lead --variant control=default:0.5 --variant cheap=frugal:0.5
+  baton experiments list
+  baton experiments show lead-cost
+  baton experiments promote lead-cost cheap --reason 'as good, for half the cost'
+  baton experiments stop lead-cost
+
+A strategy is [routing] with some of it otherwise, by name in the configuration of every worker:
+  [strategies.frugal]
+  weights = { cost = 1.0 }
+`default` is [routing] itself. Each task belongs to one variant for as long as it lives, by a hash of experiment and task;
+only tasks submitted after the start take part. What `show` says may be read at any time, as often as one likes.";
+
+#[derive(Debug, Args)]
+pub(super) struct ExperimentsArgs {
+    #[command(subcommand)]
+    pub(super) command: ExperimentsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ExperimentsCommand {
+    /// All that were ever started, the last word on each
+    List(FormatArgs),
+    /// What an experiment has shown: figures of each variant, and how it compares with the control
+    #[command(after_help = SHOW_EXPERIMENT)]
+    Show {
+        name: String,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Split the tasks that come among strategies
+    #[command(after_help = START_EXPERIMENT)]
+    Start(ExperimentStartArgs),
+    /// Choose for its tasks as if it were not there; also ends what was promoted
+    Stop {
+        name: String,
+        #[command(flatten)]
+        said: SaidArgs,
+    },
+    /// Choose for all of its tasks by the strategy of one variant, until it is stopped or a later promotion is about them
+    Promote {
+        name: String,
+        variant: String,
+        /// Although a guardrail stopped it
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        said: SaidArgs,
+    },
+}
+
+const SHOW_EXPERIMENT: &str = "\
+A task counts from its first decision to the completion of its first run. Open and cancelled ones are compared with none;
+all that end otherwise than SUCCEEDED have failed. Latency is that of all that ended, failed ones too.
+
+Estimates are of the variant less the control: success in points, latency as a part of the control's, cost in micros for a
+task. The interval holds the true difference at all times at once with 95 %, and of all variants together; p is the level at
+which it would just hold no difference. Sample ratio: p below 0.01 says that the variants did not get their shares, and
+that nothing else here can be trusted (a worker without a variant's strategy does that).";
+
+const START_EXPERIMENT: &str = "\
+Examples:
+  baton experiments start eager --variant control=default:0.9 --variant eager=eager:0.1
+  baton experiments start lead-cost --type lead --variant control=default:0.5 --variant cheap=frugal:0.5 \\
+    --metric cost --guardrail success:0.02 --guardrail latency:0.2
+
+Refused, with all that is wrong: shares that do not add up to 1, a strategy that is not configured here, a name that was used
+before, tasks that are in another experiment that runs. A variant that is clearly worse than the control by more than a
+guardrail tolerates is stopped within seconds by a worker of the role insights; its tasks follow the control's strategy.";
+
+#[derive(Debug, Args)]
+pub(super) struct ExperimentStartArgs {
+    pub(super) name: String,
+    /// A variant, the control first: its name, its strategy, its share of the tasks (0.01 to 0.99); at least twice
+    #[arg(long = "variant", value_name = "NAME=STRATEGY:SHARE", value_parser = variant, required = true)]
+    pub(super) variants: Vec<(String, String, f64)>,
+    /// Only tasks of these types [default: all]
+    #[arg(long = "type", value_name = "TYPE,…", value_delimiter = ',')]
+    pub(super) kinds: Vec<String>,
+    /// What it is to be decided by
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) metric: MetricArg,
+    /// By how much a variant may be worse: of success in the share (0.05 = five points), of latency as a part (0.2 = a fifth
+    /// longer), of cost in micros for a task; may be repeated
+    #[arg(long = "guardrail", value_name = "METRIC:TOLERATED", value_parser = guardrail, default_value = "success:0.05")]
+    pub(super) guardrails: Vec<(MetricArg, f64)>,
+    /// What it is to show, in words
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(super) description: String,
+    #[command(flatten)]
+    pub(super) said: SaidArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SaidArgs {
+    /// Why, for those who look at it later
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(super) reason: String,
+    /// Who says so [default: the user of this process]
+    #[arg(long, value_name = "NAME")]
+    pub(super) actor: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum MetricArg {
+    /// The share that ended SUCCEEDED
+    #[default]
+    Success,
+    /// From the first decision to the completion
+    Latency,
+    /// Of agents and models
+    Cost,
+}
+
+fn variant(text: &str) -> Result<(String, String, f64), String> {
+    let parts = text.split_once('=').and_then(|(name, rest)| Some((name, rest.rsplit_once(':')?)));
+    let parsed = parts.and_then(|(name, (strategy, share))| {
+        Some((name.trim().to_owned(), strategy.trim().to_owned(), share.trim().parse().ok()?))
+    });
+    parsed.ok_or_else(|| "give NAME=STRATEGY:SHARE, such as cheap=frugal:0.5".to_owned())
+}
+
+fn guardrail(text: &str) -> Result<(MetricArg, f64), String> {
+    let parsed = text.split_once(':').and_then(|(metric, tolerated)| {
+        Some((MetricArg::from_str(metric.trim(), true).ok()?, tolerated.trim().parse().ok()?))
+    });
+    parsed.ok_or_else(|| "give METRIC:TOLERATED, such as success:0.05, latency:0.2 or cost:500".to_owned())
 }
 
 #[derive(Debug, Args)]

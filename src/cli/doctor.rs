@@ -1,5 +1,6 @@
 //! `baton doctor`: looks at everything a worker needs and says what to do. It changes nothing.
 
+mod experiments;
 mod llm;
 mod sources;
 
@@ -51,6 +52,7 @@ pub(super) async fn run(context: &Context, args: FormatArgs) -> anyhow::Result<D
     let registry = registry(context, specs, &mut report).await;
     if brokers && registry {
         agents(context, specs, &mut report).await;
+        experiments::check(context, &mut report).await;
     } else {
         report.odd("agents", "not looked at: brokers, topics and registry come first");
     }

@@ -1,4 +1,4 @@
-//! What is new on every call: the moment, and ids.
+//! What a command knows of itself: the moment, ids, who runs it.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,4 +17,11 @@ pub(super) fn new_id(of: char) -> String {
     // The standard library's only source of chance; each state has keys of its own.
     let chance = RandomState::new().build_hasher().finish();
     format!("{of}-{:x}-{chance:016x}", now_millis())
+}
+
+/// Who runs this process, as far as it says so.
+pub(super) fn user() -> String {
+    let named =
+        ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok()).find(|name| !name.is_empty());
+    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }

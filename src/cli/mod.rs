@@ -14,6 +14,7 @@ mod dev;
 mod dlq;
 mod doctor;
 mod eval;
+mod experiments;
 mod follow;
 mod fresh;
 mod output;
@@ -107,6 +108,7 @@ fn dispatch<G>(cli: Cli, log: impl FnOnce(Logging, &Handle) -> anyhow::Result<G>
             Command::Topics(args) => Box::pin(topics::run(context, args)).await,
             Command::Dlq(args) => Box::pin(dlq::run(context, args)).await,
             Command::Eval(args) => Box::pin(eval::run(context, args)).await,
+            Command::Experiments(args) => Box::pin(experiments::run(context, args)).await,
             Command::Prompts(args) => Box::pin(prompts::run(context, args)).await,
             Command::Config(args) => config::run(context, &args),
         }

@@ -139,22 +139,7 @@ impl Llm {
             ("select_rules_file", &self.select_rules_file, &mut self.select_rules),
             ("plan_rules_file", &self.plan_rules_file, &mut self.plan_rules),
         ] {
-            let Some(path) = file else { continue };
-            let key = format!("llm.{name}");
-            match std::fs::read_to_string(path) {
-                Ok(text) if text.trim().is_empty() => {
-                    checks.that(false, &key, "names an empty file", "begin with what `baton prompts show` says");
-                }
-                Ok(text) if text.len() > MOST_RULES => {
-                    let problem = format!("names a file of {} bytes, more than {MOST_RULES}", text.len());
-                    checks.that(false, &key, &problem, "say it in fewer words: it is sent with every question");
-                }
-                Ok(text) => *rules = Some(text),
-                Err(error) => {
-                    let problem = format!("names a file that cannot be read ({error})");
-                    checks.that(false, &key, &problem, "give the path of a text file");
-                }
-            }
+            *rules = file.as_ref().and_then(|path| read_rules(&format!("llm.{name}"), path, checks));
         }
     }
 
@@ -168,4 +153,23 @@ impl Llm {
             }
         }
     }
+}
+
+/// The rules in the file that `key` names.
+pub(super) fn read_rules(key: &str, path: &str, checks: &mut Checks) -> Option<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => {
+            checks.that(false, key, "names an empty file", "begin with what `baton prompts show` says");
+        }
+        Ok(text) if text.len() > MOST_RULES => {
+            let problem = format!("names a file of {} bytes, more than {MOST_RULES}", text.len());
+            checks.that(false, key, &problem, "say it in fewer words: it is sent with every question");
+        }
+        Ok(text) => return Some(text),
+        Err(error) => {
+            let problem = format!("names a file that cannot be read ({error})");
+            checks.that(false, key, &problem, "give the path of a text file");
+        }
+    }
+    None
 }

@@ -77,6 +77,9 @@ impl Config {
         config.registry.read_secret_files(&mut checks);
         config.http.read_secret_files(&mut checks);
         config.llm.read_rules(&mut checks);
+        for (name, strategy) in &mut config.strategies {
+            strategy.read_rules(name, &mut checks);
+        }
         config.llm.read_keys(&sources.environment, &mut checks);
         config.dispatcher.read_secrets(&sources.environment, &mut checks);
         config.check(&mut checks);

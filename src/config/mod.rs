@@ -19,6 +19,7 @@ mod retry;
 mod routing;
 mod secret;
 mod source;
+mod strategy;
 mod telemetry;
 mod tree;
 mod typed;
@@ -39,12 +40,14 @@ pub use retry::{Agent as RetryAgent, CLASSES, Class, Retry};
 pub use routing::{AskLlm, Routing, Weights};
 pub use secret::Secret;
 pub use source::{CONFLUENT, Confluent, Source, StartFrom};
+pub use strategy::{Strategy, StrategyWeights};
 pub use telemetry::{LogFormat, Telemetry};
 pub use worker::Worker;
 pub use workflow::{Auto, Fallback, Workflow};
 
 use check::Checks;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Everything that can be set. [`Config::default`] is sound and wants a broker and a registry on this machine.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -63,6 +66,8 @@ pub struct Config {
     /// Topics whose records become tasks.
     pub sources: Vec<Source>,
     pub confluent: Confluent,
+    /// Other ways to choose, by name, for experiments.
+    pub strategies: BTreeMap<String, Strategy>,
 }
 
 impl Config {
@@ -115,6 +120,9 @@ impl Config {
         self.telemetry.check(checks);
         source::check(&self.sources, &self.confluent, &self.kafka.prefix, checks);
         self.confluent.check(&self.kafka.prefix, checks);
+        for (name, strategy) in &self.strategies {
+            strategy.check(name, &self.llm, checks);
+        }
     }
 }
 

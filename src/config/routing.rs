@@ -21,6 +21,9 @@ pub struct Routing {
     pub epsilon: f64,
     /// Share of choices between them that may go to who is not as good, to learn of it; 0 to 0.5.
     pub exploration: f64,
+    /// Whether texts of tasks that an agent turned out to be right for are kept and chosen by. If not, those that are kept
+    /// are deleted.
+    pub learn: bool,
     pub weights: Weights,
     /// The directory of a sentence model (config.json, tokenizer.json, model.safetensors), for choosing by what texts mean as
     /// well; wants a build with the feature `embeddings`.
@@ -67,6 +70,7 @@ impl Default for Routing {
             llm_by_type: BTreeMap::new(),
             epsilon: 0.15,
             exploration: 0.1,
+            learn: true,
             weights: Weights::default(),
             embeddings: None,
         }
@@ -75,16 +79,32 @@ impl Default for Routing {
 
 impl Routing {
     pub(super) fn check(&self, checks: &mut Checks) {
-        let unit = 0.0..=1.0;
-        checks.that(unit.contains(&self.margin), "routing.margin", "must be between 0 and 1", "use 0.6");
-        checks.that(unit.contains(&self.threshold), "routing.threshold", "must be between 0 and 1", "use 0.5");
-        checks.range("routing.shortlist", self.shortlist, 1, 20);
-        checks.that(unit.contains(&self.epsilon), "routing.epsilon", "must be between 0 and 1", "use 0.15");
-        let half = 0.0..=0.5;
-        checks.that(half.contains(&self.exploration), "routing.exploration", "must be between 0 and 0.5", "use 0.1");
+        self.check_at("routing", checks);
         checks.that(
             self.embeddings.is_none() || cfg!(feature = "embeddings"),
             "routing.embeddings",
+            "is set, and this build has no embeddings",
+            "build with `cargo build --release --features embeddings`, or leave it out",
+        );
+    }
+
+    /// The same of settings that are given under another key.
+    pub(super) fn check_at(&self, at: &str, checks: &mut Checks) {
+        let (unit, half) = (0.0..=1.0, 0.0..=0.5);
+        let between = "must be between 0 and 1";
+        for (name, value, remedy) in [
+            ("margin", self.margin, "use 0.6"),
+            ("threshold", self.threshold, "use 0.5"),
+            ("epsilon", self.epsilon, "use 0.15"),
+        ] {
+            checks.that(unit.contains(&value), &format!("{at}.{name}"), between, remedy);
+        }
+        checks.range(&format!("{at}.shortlist"), self.shortlist, 1, 20);
+        let key = format!("{at}.exploration");
+        checks.that(half.contains(&self.exploration), &key, "must be between 0 and 0.5", "use 0.1");
+        checks.that(
+            self.embeddings.is_none() || cfg!(feature = "embeddings"),
+            &key,
             "is set, and this build has no embeddings",
             "build with `cargo build --release --features embeddings`, or leave it out",
         );
@@ -98,7 +118,7 @@ impl Routing {
             ("capacity", capacity),
             ("cost", cost),
         ] {
-            let key = format!("routing.weights.{name}");
+            let key = format!("{at}.weights.{name}");
             checks.that((0.0..=10.0).contains(&weight), &key, "must be between 0 and 10", "leave it out");
         }
     }

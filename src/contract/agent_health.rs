@@ -46,6 +46,8 @@ pub struct AgentHealth {
     /// None = not said.
     #[serde(default)]
     pub capacity: Option<i64>,
+    #[serde(default)]
+    pub prediction: AgentPrediction,
     /// Of what the statistics mean.
     #[serde(default = "first")]
     pub state_version: i32,
@@ -229,6 +231,14 @@ impl LatencyBucket {
     }
 }
 
+impl RunningMean {
+    /// None before the first value.
+    #[must_use]
+    pub fn get(self) -> Option<f64> {
+        (self.weight > 0.0).then_some(self.mean)
+    }
+}
+
 /// A mean of which old values are forgotten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -257,6 +267,21 @@ pub struct AgentTrend {
     pub slow: bool,
     #[serde(default)]
     pub loaded: bool,
+}
+
+/// What came of predictions of an agent's work, old ones counting for less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentPrediction {
+    /// Share of the successes that took as long as nine of ten were expected to.
+    #[serde(default)]
+    pub coverage: RunningMean,
+    /// Mean square of what the predicted probability of success was off by, 0 to 1.
+    #[serde(default)]
+    pub brier: RunningMean,
+    /// 0 = none yet.
+    #[serde(default)]
+    pub at: i64,
 }
 
 /// One instance of an agent, by its heartbeats.

@@ -31,6 +31,27 @@ pub struct AgentOutcome {
     #[serde(default)]
     pub quality: Option<f64>,
     pub at: i64,
+    /// The beginning of the text that the agent was chosen by and was right for; none where there is nothing to learn.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// With `text`: whoever submitted the task.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// With `text`: of what the agent's definition said when it was chosen.
+    #[serde(default)]
+    pub definition: Option<i64>,
+    /// 0 to 1.
+    #[serde(default)]
+    pub predicted_success: Option<f64>,
+    /// Half of the successes were expected to take at most so long …
+    #[serde(default)]
+    pub predicted_latency_ms: Option<i64>,
+    /// … and nine of ten from so long …
+    #[serde(default)]
+    pub predicted_latency_low_ms: Option<i64>,
+    /// … to so long.
+    #[serde(default)]
+    pub predicted_latency_high_ms: Option<i64>,
 }
 
 impl WireRecord for AgentOutcome {

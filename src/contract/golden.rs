@@ -209,7 +209,7 @@ fn decisions_of_other_versions_are_read() {
             agent_name: "Adder".into(),
             version: "2.1.0".into(),
             score: Some(0.5),
-            factors: [("text".to_owned(), 0.25)].into(),
+            factors: [("text".into(), 0.25)].into(),
             excluded: Some("busy".into()),
         }],
         degraded: true,
@@ -312,8 +312,44 @@ fn outcomes_of_other_versions_are_read() {
         output_bytes: 17,
         quality: Some(0.75),
         at: T,
+        text: None,
+        source: None,
+        definition: None,
+        predicted_success: None,
+        predicted_latency_ms: None,
+        predicted_latency_low_ms: None,
+        predicted_latency_high_ms: None,
     };
-    check(&sample(OutcomeClass::Timeout), &sample(OutcomeClass::Unknown));
+    let first = sample(OutcomeClass::Timeout);
+    assert_eq!((&read_golden("v1").0, &read_golden("newer").0), (&first, &sample(OutcomeClass::Unknown)));
+    let second = AgentOutcome {
+        text: Some("Sum it up".into()),
+        source: Some("me".into()),
+        definition: Some(-5),
+        predicted_success: Some(0.75),
+        predicted_latency_ms: Some(212),
+        predicted_latency_low_ms: Some(100),
+        predicted_latency_high_ms: Some(480),
+        ..first
+    };
+    check_written("v2", &second);
+}
+
+#[test]
+fn examples_of_other_versions_are_read() {
+    let example = |text: &str, capability: Option<&str>, source: &str, at| ConfirmedExample {
+        text: text.into(),
+        capability: capability.map(Into::into),
+        source: source.into(),
+        at,
+    };
+    let sample = AgentExamples {
+        agent_name: "Adder".into(),
+        definition: -5,
+        examples: vec![example("Sum it up", Some("sum"), "me", T - 1), example("Add", None, "", T - 2)],
+        at: T,
+    };
+    check(&sample, &sample);
 }
 
 #[test]
@@ -381,6 +417,7 @@ fn health_of_other_versions_is_read() {
         }],
         in_flight: Some(3),
         capacity: Some(4),
+        prediction: AgentPrediction::default(),
         state_version: 2,
         at: T,
     };
@@ -423,9 +460,13 @@ fn health_of_other_versions_is_read() {
     let silence = SilenceWatch { heard: T - 3, seen: 12, usual: 9.25, variance: 0.5 };
     let anomalies = AnomalyWatch { levels: vec![level], failures: Some(failures), silence: Some(silence) };
     let second = AgentHealth { alerts: vec![alert], anomalies, ..first };
-    let (read, bytes) = read_golden::<AgentHealth>("v2");
-    assert_eq!(read, second);
-    assert_eq!(wire::encode(1, &second)[5..], bytes, "it is written otherwise than kept");
+    assert_eq!(read_golden::<AgentHealth>("v2").0, second);
+
+    let prediction = AgentPrediction { coverage: mean(0.875, 24.5), brier: mean(0.125, 28.5), at: T - 2 };
+    let third = AgentHealth { prediction, ..second };
+    let (read, bytes) = read_golden::<AgentHealth>("v3");
+    assert_eq!(read, third);
+    assert_eq!(wire::encode(1, &third)[5..], bytes, "it is written otherwise than kept");
 }
 
 #[test]
@@ -448,6 +489,42 @@ fn alerts_of_other_versions_are_read() {
     };
     let later = sample(AlertMetric::Unknown, AlertKind::Unknown, AlertState::Unknown);
     check(&sample(AlertMetric::OutputSize, AlertKind::Drift, AlertState::Ended), &later);
+}
+
+#[test]
+fn experiments_of_other_versions_are_read() {
+    let sample = |metric, state| Experiment {
+        name: "lead-cost".into(),
+        description: "Is it cheaper?".into(),
+        task_types: vec!["lead".into()],
+        variants: vec![
+            ExperimentVariant {
+                name: "control".into(),
+                strategy: "default".into(),
+                share: 0.75,
+                stopped_at: None,
+                stopped_for: String::new(),
+            },
+            ExperimentVariant {
+                name: "cheap".into(),
+                strategy: "frugal".into(),
+                share: 0.25,
+                stopped_at: Some(T - 2),
+                stopped_for: "success".into(),
+            },
+        ],
+        metric,
+        guardrails: vec![ExperimentGuardrail { metric, tolerated: 0.05 }],
+        state,
+        promoted: Some("cheap".into()),
+        reason: "it is cheaper".into(),
+        actor: "me".into(),
+        started_at: T - 5,
+        ended_at: Some(T - 1),
+        at: T,
+    };
+    let later = sample(ExperimentMetric::Unknown, ExperimentState::Unknown);
+    check(&sample(ExperimentMetric::Cost, ExperimentState::Promoted), &later);
 }
 
 #[test]
@@ -492,6 +569,7 @@ fn snapshots_of_other_versions_are_read() {
             quiet_by: None,
             until: None,
             trouble: None,
+            grounds: None,
         }],
         ended_at: None,
         run: 1,
@@ -550,7 +628,18 @@ fn snapshots_of_other_versions_are_read() {
     let receipt = second.receipt.as_mut().expect("the sample has one");
     (receipt.accepted_partition, receipt.accepted_offset, receipt.last_fact) = (5, 7, 11);
     second.plan = task().plan;
-    check_written("v2", &second);
+    assert_eq!(read_golden::<Snapshot>("v2").0, second);
+
+    let mut third = second;
+    let skeleton = third.skeleton.as_mut().expect("the sample has one");
+    skeleton.steps[0].grounds = Some(Grounds {
+        success: 9_500,
+        latency_low_ms: Some(100),
+        latency_ms: Some(212),
+        latency_high_ms: Some(480),
+        teaches: Some(-5),
+    });
+    check_written("v3", &third);
 }
 
 #[test]
@@ -596,7 +685,9 @@ fn bytes_cut_short_or_with_more_behind_are_no_record() {
     check::<Cancellation>();
     check::<AgentOutcome>();
     check::<AgentHealth>();
+    check::<AgentExamples>();
     check::<Alert>();
+    check::<Experiment>();
     check::<Snapshot>();
 }
 

@@ -7,6 +7,7 @@
 //! remedy; it never panics.
 
 mod agent_definition;
+mod agent_examples;
 mod agent_health;
 mod agent_heartbeat;
 mod agent_outcome;
@@ -25,6 +26,7 @@ mod command_draft;
 mod completion;
 mod content_hash;
 mod contract_names;
+mod experiment;
 #[cfg(test)]
 mod golden;
 mod headers;
@@ -48,8 +50,9 @@ pub mod wire;
 
 pub use crate::workflow::contract_name;
 pub use agent_definition::{AgentDefinition, Example, Format, Performance};
+pub use agent_examples::{AgentExamples, ConfirmedExample};
 pub use agent_health::{
-    AgentHealth, AgentInstance, AgentStatistics, AgentTrend, BreakerDetail, BreakerState, HealthState,
+    AgentHealth, AgentInstance, AgentPrediction, AgentStatistics, AgentTrend, BreakerDetail, BreakerState, HealthState,
     InstanceStanding, LatencyBucket, RunningMean,
 };
 pub use agent_heartbeat::AgentHeartbeat;
@@ -65,6 +68,7 @@ pub use codec::{Codec, RawRecord, Undecided};
 pub use command_draft::CommandDraft;
 pub use completion::{CompletedStep, Completion, Outcome, StepStatus};
 pub use contract_names::{Contract, ContractNames, NameLookup};
+pub use experiment::{Experiment, ExperimentGuardrail, ExperimentMetric, ExperimentState, ExperimentVariant};
 pub use headers::{
     ARRIVED, CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, DLQ_DETAIL, DLQ_EXCEPTION, DLQ_MESSAGE,
     DLQ_OFFSET, DLQ_PARTITION, DLQ_REASON, DLQ_TIME, DLQ_TOPIC, DLQ_WORKER, DeadFrom, Envelope, FORCED, Header,
@@ -81,7 +85,7 @@ pub use report_draft::{CheckedReport, ReportDraft};
 pub use routing_decision::{Attempt, Candidate, Choice, RoutingDecision, SettledBy};
 pub use schema::{AvroReader, RecordKind, WireRecord};
 pub use snapshot::{
-    HeldCommand, OpenChoice, Phase, Planning, Receipt, Skeleton, Snapshot, Step, StepPayload, Trouble, Used,
+    Grounds, HeldCommand, OpenChoice, Phase, Planning, Receipt, Skeleton, Snapshot, Step, StepPayload, Trouble, Used,
 };
 pub use task_command::{CommandType, TaskCommand};
 pub use task_draft::TaskDraft;

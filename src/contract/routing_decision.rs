@@ -3,7 +3,9 @@
 use super::schema::{RecordKind, WireRecord};
 use crate::workflow;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -102,24 +104,24 @@ impl From<workflow::SettledBy> for SettledBy {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Candidate {
-    pub agent_name: String,
-    pub version: String,
+    pub agent_name: Arc<str>,
+    pub version: Arc<str>,
     #[serde(default)]
     pub score: Option<f64>,
     #[serde(default)]
-    pub factors: BTreeMap<String, f64>,
+    pub factors: BTreeMap<Cow<'static, str>, f64>,
     #[serde(default)]
-    pub excluded: Option<String>,
+    pub excluded: Option<Arc<str>>,
 }
 
 impl From<&workflow::Candidate> for Candidate {
     fn from(candidate: &workflow::Candidate) -> Self {
         Self {
-            agent_name: candidate.agent_name.to_string(),
-            version: candidate.version.to_string(),
+            agent_name: Arc::clone(&candidate.agent_name),
+            version: Arc::clone(&candidate.version),
             score: candidate.score,
-            factors: candidate.factors.iter().map(|(name, factor)| ((*name).to_owned(), *factor)).collect(),
-            excluded: candidate.excluded.as_deref().map(str::to_owned),
+            factors: candidate.factors.iter().map(|(name, factor)| ((*name).into(), *factor)).collect(),
+            excluded: candidate.excluded.clone(),
         }
     }
 }

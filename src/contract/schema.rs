@@ -38,7 +38,9 @@ pub enum RecordKind {
     Cancellation,
     AgentOutcome,
     AgentHealth,
+    AgentExamples,
     Alert,
+    Experiment,
     Snapshot,
 }
 
@@ -66,7 +68,7 @@ macro_rules! entries {
 }
 
 /// In the order of [`RecordKind::ALL`].
-static ENTRIES: LazyLock<[Entry; 14]> = LazyLock::new(|| {
+static ENTRIES: LazyLock<[Entry; 16]> = LazyLock::new(|| {
     bound_allocations();
     entries![
         "TaskSubmitted",
@@ -81,7 +83,9 @@ static ENTRIES: LazyLock<[Entry; 14]> = LazyLock::new(|| {
         "Cancellation",
         "AgentOutcome",
         "AgentHealth",
+        "AgentExamples",
         "Alert",
+        "Experiment",
         "Snapshot",
     ]
 });
@@ -100,7 +104,7 @@ fn bound_allocations() {
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::TaskSubmitted,
         Self::AgentDefinition,
         Self::AgentHeartbeat,
@@ -113,7 +117,9 @@ impl RecordKind {
         Self::Cancellation,
         Self::AgentOutcome,
         Self::AgentHealth,
+        Self::AgentExamples,
         Self::Alert,
+        Self::Experiment,
         Self::Snapshot,
     ];
 
@@ -165,7 +171,9 @@ impl RecordKind {
             "cancellations" => Self::Cancellation,
             "agent-outcomes" => Self::AgentOutcome,
             "agent-health" => Self::AgentHealth,
+            "examples" => Self::AgentExamples,
             "alerts" => Self::Alert,
+            "experiments" => Self::Experiment,
             "task-state" => Self::Snapshot,
             _ if suffix.starts_with("assignments.") || suffix == "assignments" => Self::Assignment,
             _ => return None,

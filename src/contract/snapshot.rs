@@ -213,6 +213,24 @@ pub struct Step {
     pub until: Option<i64>,
     #[serde(default)]
     pub trouble: Option<Trouble>,
+    #[serde(default)]
+    pub grounds: Option<Grounds>,
+}
+
+/// What an agent was given a step on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grounds {
+    /// In ten-thousandths.
+    pub success: i32,
+    #[serde(default)]
+    pub latency_low_ms: Option<i32>,
+    #[serde(default)]
+    pub latency_ms: Option<i32>,
+    #[serde(default)]
+    pub latency_high_ms: Option<i32>,
+    #[serde(default)]
+    pub teaches: Option<i64>,
 }
 
 /// What a step carries from its earlier attempts into the next one; who declined it is in [`Step`].

@@ -49,6 +49,9 @@ pub enum TopicKey {
     Agent,
     #[serde(rename = "agent topic")]
     AgentTopic,
+    /// An experiment's name.
+    #[serde(rename = "experiment")]
+    Experiment,
     /// Whatever the records that are kept there had, or what only their writer understands.
     #[serde(rename = "other")]
     Other,
@@ -124,7 +127,7 @@ macro_rules! built_in {
     };
 }
 
-const BUILT_IN: [(&str, &str); 16] = built_in![
+const BUILT_IN: [(&str, &str); 18] = built_in![
     "agent-health",
     "agent-outcomes",
     "agent-status",
@@ -133,6 +136,8 @@ const BUILT_IN: [(&str, &str); 16] = built_in![
     "assignments",
     "cancellations",
     "completions",
+    "examples",
+    "experiments",
     "heartbeats",
     "routing-decisions",
     "source-state",

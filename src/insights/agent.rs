@@ -1,5 +1,6 @@
 use super::anomaly::Anomalies;
 use super::breaker::{Breaker, BreakerRules, Phase};
+use super::foresight::Foresight;
 use super::forgetting::{Forgetting, Mean};
 use super::presence::{Instance, Instances, Standing};
 use super::statistics::{Observation, Statistics, Verdict, verdict};
@@ -76,6 +77,7 @@ pub struct AgentState {
     pub capabilities: BTreeMap<String, Statistics>,
     pub task_types: BTreeMap<String, Statistics>,
     pub breaker: Breaker,
+    pub foresight: Foresight,
     /// Logarithms of latencies: what it takes now, and what is usual.
     pub pace: Mean,
     pub usual_pace: Mean,
@@ -98,6 +100,7 @@ impl AgentState {
     /// Takes an outcome. Whether the breaker changed, which everybody is to know at once.
     pub fn take(&mut self, seen: &Observation, now: i64, rules: &Rules) -> bool {
         self.overall.take(seen, &rules.forgetting);
+        self.foresight.take(seen, &rules.forgetting);
         kind(&mut self.capabilities, seen.capability.as_deref(), seen, rules);
         kind(&mut self.task_types, seen.task_type.as_deref(), seen, rules);
         let verdict = verdict(seen.class);

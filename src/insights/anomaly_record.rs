@@ -194,6 +194,7 @@ mod tests {
             quality: None,
             capability: None,
             task_type: None,
+            prediction: None,
             at,
         };
         let mut state = AgentState { agent_name: "Adder".to_owned(), ..AgentState::default() };

@@ -1,6 +1,6 @@
 //! The role `insights`: a member of its own group that keeps the statistics of the agents on its partitions.
 //!
-//! Whenever the group decides, `agent-health` is read to its true end first: by then no predecessor can write there any
+//! Whenever the group decides, `agent-health` and `examples` are read to their true ends first: by then no predecessor can write there any
 //! more, since its offsets would be refused and with them its records. From there on outcomes are taken as they come and
 //! a transaction holds the state of all agents that changed, and the alerts, with the next offset of all that was read.
 //! Whatever else goes wrong has one answer: drop it all and join anew.
@@ -8,19 +8,22 @@
 use super::agent::{AgentState, Rules};
 use super::anomaly::Notice;
 use super::anomaly_record::alert_of;
+use super::examples;
 use super::presence::Instance;
 use super::record::{health_of, observation_of, state_of};
 use crate::contract::{
-    AgentHealth, AgentOutcome, Codec, Envelope, Registry, Undecided, WireRecord, home_partition, rfc3339,
+    AgentExamples, AgentHealth, AgentOutcome, Codec, Envelope, Registry, Undecided, WireRecord, home_partition, rfc3339,
 };
 use crate::kafka::lives::Lives;
 use crate::kafka::relay::{Outcome, Outgoing, Relay, RelayFault, RelaySettings};
 use crate::kafka::table::Table;
 use crate::kafka::tail::Tailed;
+use crate::selection::Memory;
 use crate::telemetry::{Health, Metrics};
 use crate::worker::{Clock, Presence, SharedPresence, SharedRegistry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
@@ -30,7 +33,7 @@ const BATCH: usize = 5_000;
 const IDLE: Duration = Duration::from_millis(50);
 /// Between two looks at who fell silent and whose breaker's wait is over.
 const LOOK: Duration = Duration::from_millis(200);
-/// Until `agent-health` is read to its end: longer than a broker needs to end a dead writer's transaction.
+/// Until a table is read to its end: longer than a broker needs to end a dead writer's transaction.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// An agent that is not registered and of which nothing was heard for so long, in milliseconds, is forgotten.
 const FORGOTTEN_AFTER: i64 = 86_400_000;
@@ -52,10 +55,13 @@ pub struct Keeper {
     pub kafka: crate::kafka::Connection,
     /// The topics' full names.
     pub health_topic: Arc<str>,
+    pub examples_topic: Arc<str>,
     pub alerts_topic: Arc<str>,
     /// How many partitions `agent-outcomes` has.
     pub partitions: i32,
     pub rules: Rules,
+    /// Whether it learns what texts agents are right for. If not, what was learned is deleted.
+    pub learns: bool,
     /// Between two records of one agent, unless its breaker changes.
     pub every: Duration,
     pub codec: Arc<Codec>,
@@ -67,6 +73,8 @@ pub struct Keeper {
     pub clock: Box<dyn Clock + Send>,
     pub stop: Stop,
     pub runtime: Handle,
+    /// Whether it has the first partition: of many members one does what only one should do.
+    pub leads: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Keeper {
@@ -82,10 +90,13 @@ struct Kept {
     held: BTreeSet<i32>,
     /// By topic name.
     agents: BTreeMap<String, AgentState>,
+    memory: Memory,
     /// Topic, partition and next offset, after all that was taken.
     next: BTreeMap<(String, i32), i64>,
     /// Agents to be written.
     changed: BTreeSet<String>,
+    /// Agents whose examples are to be written, or deleted.
+    learned: BTreeSet<String>,
     /// Agents to be forgotten.
     gone: BTreeSet<String>,
     /// Anomalies to be told of, by topic name.
@@ -105,7 +116,9 @@ impl Keeper {
         let mut lives = Lives::default();
         while (self.stop)().is_none() {
             let began = Instant::now();
-            let Err(fault) = self.live() else { break };
+            let ended = self.live();
+            self.leads.store(false, Ordering::Relaxed);
+            let Err(fault) = ended else { break };
             let wait = lives.after(began.elapsed(), &fault).map_err(KeeperEnded)?;
             self.waiting(&format!("{fault}; again in {wait:?}"));
             let until = Instant::now() + wait;
@@ -131,6 +144,7 @@ impl Keeper {
             }
             let batch = relay.poll(IDLE, BATCH)?;
             if !relay.is_member() {
+                self.leads.store(false, Ordering::Relaxed);
                 if kept.take().is_some() {
                     self.waiting("the group is deciding who keeps which agents");
                 }
@@ -150,48 +164,72 @@ impl Keeper {
         }
     }
 
-    /// What `agent-health` holds, to its true end.
+    /// What `agent-health` and `examples` hold, to their true ends.
     fn restore(&self, relay: &Relay) -> Result<Kept, RelayFault> {
-        let again = |detail: String| RelayFault::Again(format!("{}: {detail}", self.health_topic));
-        let mut values: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        let mut apply = |record: Tailed| {
-            let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
-            match record.value {
-                Some(value) => drop(values.insert(key, value)),
-                None => drop(values.remove(&key)),
-            }
-        };
-        let mut table = Table::open(&self.kafka, &self.health_topic).map_err(|fault| again(fault.to_string()))?;
-        let is_whole = table.catch_up(PATIENCE, &mut apply).map_err(|fault| again(fault.to_string()))?;
-        if !is_whole {
-            return Err(again("its end is held back by a transaction that is still open".to_owned()));
-        }
         let mut agents = BTreeMap::new();
-        for (topic_name, value) in values {
-            match self.decode::<AgentHealth>(&value) {
-                Ok(Ok(health)) => drop(agents.insert(topic_name, state_of(&health))),
-                Ok(Err(refusal)) => {
-                    tracing::error!(topic_name, %refusal, "an agent's health cannot be read; its statistics begin anew");
-                }
-                Err(reason) => return Err(again(reason)),
-            }
-        }
+        self.read(&self.health_topic, |topic_name, health: AgentHealth| {
+            agents.insert(topic_name, state_of(&health));
+        })?;
+        let mut memory = Memory::default();
+        self.read(&self.examples_topic, |topic_name, record: AgentExamples| {
+            examples::remember(&mut memory, &topic_name, record);
+        })?;
         let next = relay.committed().clone();
-        let held = next.keys().map(|(_, partition)| *partition).collect();
-        tracing::info!(agents = agents.len(), partitions = ?held, "statistics of agents restored");
+        let held: BTreeSet<i32> = next.keys().map(|(_, partition)| *partition).collect();
+        tracing::info!(agents = agents.len(), examples = memory.len(), partitions = ?held, "statistics of agents restored");
+        let mut learned = BTreeSet::new();
+        if !self.learns {
+            learned.extend(memory.topic_names().filter(|name| self.holds(&held, name)).map(str::to_owned));
+            memory = Memory::default();
+        }
         self.health.ready(PART);
+        self.leads.store(next.keys().any(|(_, partition)| *partition == 0), Ordering::Relaxed);
         Ok(Kept {
             generation: relay.generation(),
             held,
             agents,
+            memory,
             next,
             changed: BTreeSet::new(),
+            learned,
             gone: BTreeSet::new(),
             notices: Vec::new(),
             is_urgent: false,
             written: Instant::now(),
             looked: None,
         })
+    }
+
+    /// Reads a table of ours to its true end: the last record of each topic name.
+    fn read<T: WireRecord>(&self, topic: &str, mut apply: impl FnMut(String, T)) -> Result<(), RelayFault> {
+        let again = |detail: String| RelayFault::Again(format!("{topic}: {detail}"));
+        let mut values: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut keep = |record: Tailed| {
+            let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+            match record.value {
+                Some(value) => drop(values.insert(key, value)),
+                None => drop(values.remove(&key)),
+            }
+        };
+        let mut table = Table::open(&self.kafka, topic).map_err(|fault| again(fault.to_string()))?;
+        let is_whole = table.catch_up(PATIENCE, &mut keep).map_err(|fault| again(fault.to_string()))?;
+        if !is_whole {
+            return Err(again("its end is held back by a transaction that is still open".to_owned()));
+        }
+        for (topic_name, value) in values {
+            match self.decode::<T>(&value) {
+                Ok(Ok(record)) => apply(topic_name, record),
+                Ok(Err(refusal)) => {
+                    tracing::error!(topic, topic_name, %refusal, "a record cannot be read; what it held begins anew");
+                }
+                Err(reason) => return Err(again(reason)),
+            }
+        }
+        Ok(())
+    }
+
+    fn holds(&self, held: &BTreeSet<i32>, topic_name: &str) -> bool {
+        held.contains(&home_partition(topic_name, self.partitions))
     }
 
     /// A record of our own; the inner error is for ever, the outer for as long as the registry is away.
@@ -226,6 +264,9 @@ impl Keeper {
         let state = kept.agents.entry(topic_name.clone()).or_default();
         state.agent_name.clone_from(&outcome.agent_name);
         state.version.clone_from(&outcome.version);
+        if self.learns && examples::learn(&mut kept.memory, &self.agents.get(), &topic_name, &outcome) {
+            kept.learned.insert(topic_name.clone());
+        }
         let (now, seen) = (self.clock.now().0, observation_of(outcome));
         if state.take(&seen, now, &self.rules) {
             told(&topic_name, state);
@@ -254,9 +295,11 @@ impl Keeper {
                 kept.agents.insert(topic_name.to_owned(), AgentState { agent_name, ..AgentState::default() });
             }
         }
+        let changed = kept.memory.forget_changed(&registry);
+        kept.learned.extend(changed.into_iter().filter(|topic_name| self.holds(&kept.held, topic_name)));
         let (now, mut notices) = (self.clock.now(), Vec::new());
         for (topic_name, state) in &mut kept.agents {
-            if !kept.held.contains(&home_partition(topic_name, self.partitions)) {
+            if !self.holds(&kept.held, topic_name) {
                 continue;
             }
             let before = Seen::of(state);
@@ -296,7 +339,8 @@ impl Keeper {
             let notices = kept.agents.get_mut(topic_name).map(|state| state.anomalies.forget(now)).unwrap_or_default();
             notices.into_iter().for_each(|notice| kept.tell(topic_name, notice));
         }
-        let mut records = Vec::with_capacity(changed.len() + gone.len() + kept.notices.len());
+        let learned = std::mem::take(&mut kept.learned);
+        let mut records = Vec::with_capacity(changed.len() + learned.len() + gone.len() + kept.notices.len());
         for (topic_name, notice) in std::mem::take(&mut kept.notices) {
             let Some(state) = kept.agents.get(&topic_name) else { continue };
             let alert = alert_of(&topic_name, state, &notice);
@@ -309,6 +353,12 @@ impl Keeper {
                 state.tick(now, &self.rules);
                 records.push(self.health_record(&topic_name, Some(&health_of(state, now)), now));
             }
+        }
+        for topic_name in learned {
+            let agent_name = kept.agents.get(&topic_name).map_or(&*topic_name, |state| &state.agent_name);
+            let record = examples::examples_of(&kept.memory, &topic_name, agent_name, now);
+            let id = format!("{topic_name}~examples~{now}");
+            records.push(self.record(&self.examples_topic, &topic_name, &id, record.as_ref(), now));
         }
         for topic_name in gone {
             tracing::info!(topic_name, "an agent is forgotten: it is not registered, and nothing was heard of it");
@@ -361,7 +411,7 @@ impl Keeper {
 impl Kept {
     /// Whether there is something to be written.
     fn is_behind(&self, relay: &Relay) -> bool {
-        !self.changed.is_empty() || !self.gone.is_empty() || self.next != *relay.committed()
+        !self.changed.is_empty() || !self.learned.is_empty() || !self.gone.is_empty() || self.next != *relay.committed()
     }
 
     /// Keeps an anomaly for the next transaction, which is at once.

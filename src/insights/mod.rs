@@ -1,7 +1,7 @@
 //! What is known of each agent from how its assignments ended, and whether it is given work.
 //!
 //! ```text
-//! agent-outcomes ─▶ Keeper ─▶ AgentState::take ─▶ agent-health, and the offsets, in one transaction
+//! agent-outcomes ─▶ Keeper ─▶ AgentState::take ─▶ agent-health, examples and the offsets, in one transaction
 //! heartbeats ─────────────▶ AgentState::tick        (compacted; restored from before anything is read)
 //! ```
 //!
@@ -14,6 +14,8 @@ mod agent;
 mod anomaly;
 mod anomaly_record;
 mod breaker;
+mod examples;
+mod foresight;
 mod forgetting;
 mod keeper;
 mod posterior;
@@ -27,6 +29,8 @@ mod tests;
 pub use agent::{AgentState, Condition, Parts, Rules};
 pub use anomaly::{Anomalies, Change, Episode, Kind, Level, Metric, Notice, Rate, Run, Silence};
 pub use breaker::{Breaker, BreakerRules, Phase};
+pub use examples::{examples_of, remember};
+pub use foresight::{Foresight, Prediction};
 pub use forgetting::{Forgetting, Mean};
 pub use keeper::{Keeper, KeeperEnded};
 pub use posterior::Posterior;

@@ -3,14 +3,15 @@
 use super::agent::{AgentState, Condition};
 use super::anomaly_record::{alerts_of, anomalies_of, watch_of};
 use super::breaker::{Breaker, Phase};
+use super::foresight::{Foresight, Prediction};
 use super::forgetting::Mean;
 use super::posterior::Posterior;
 use super::presence::{Instance, Instances, Standing};
 use super::sketch::Sketch;
 use super::statistics::{Observation, Statistics};
 use crate::contract::{
-    AgentHealth, AgentInstance, AgentOutcome, AgentStatistics, AgentTrend, BreakerDetail, BreakerState, HealthState,
-    InstanceStanding, LatencyBucket, RunningMean,
+    AgentHealth, AgentInstance, AgentOutcome, AgentPrediction, AgentStatistics, AgentTrend, BreakerDetail,
+    BreakerState, HealthState, InstanceStanding, LatencyBucket, RunningMean,
 };
 use std::collections::BTreeMap;
 
@@ -23,6 +24,12 @@ const LONGEST_KIND: usize = 128;
 #[must_use]
 pub fn observation_of(outcome: AgentOutcome) -> Observation {
     let kind = |name: Option<String>| name.filter(|name| !name.is_empty() && name.chars().count() <= LONGEST_KIND);
+    let latency = outcome.predicted_latency_low_ms.zip(outcome.predicted_latency_high_ms);
+    let prediction = outcome.predicted_success.filter(|success| success.is_finite()).map(|success| Prediction {
+        success,
+        #[allow(clippy::cast_precision_loss, reason = "milliseconds of a year are below 2^52")]
+        latency: latency.map(|(low, high)| (low as f64, high as f64)),
+    });
     Observation {
         class: outcome.outcome,
         latency_ms: outcome.latency_ms.max(0),
@@ -32,6 +39,7 @@ pub fn observation_of(outcome: AgentOutcome) -> Observation {
         quality: outcome.quality.filter(|quality| quality.is_finite()),
         capability: kind(outcome.capability),
         task_type: kind(outcome.task_type),
+        prediction,
         at: outcome.at,
     }
 }
@@ -96,6 +104,11 @@ pub fn health_of(state: &AgentState, at: i64) -> AgentHealth {
         instances: state.instances.iter().map(instance_to_wire).collect(),
         in_flight,
         capacity,
+        prediction: AgentPrediction {
+            coverage: mean_to_wire(state.foresight.covered),
+            brier: mean_to_wire(state.foresight.brier),
+            at: state.foresight.at,
+        },
         state_version: VERSION,
         at,
     }
@@ -136,6 +149,11 @@ pub fn state_of(health: &AgentHealth) -> AgentState {
             failed: unsigned(detail.failed),
             failed_since: detail.failed_since,
             unheard: unsigned(detail.unheard),
+        },
+        foresight: Foresight {
+            covered: mean_of(health.prediction.coverage),
+            brier: mean_of(health.prediction.brier),
+            at: health.prediction.at,
         },
         pace: mean_of(health.trend.pace),
         usual_pace: mean_of(health.trend.usual_pace),
@@ -261,6 +279,7 @@ mod tests {
                 quality: Some(0.5),
                 capability: Some("sum".to_owned()),
                 task_type: Some("report".to_owned()),
+                prediction: Some(Prediction { success: 0.75, latency: Some((100.0, 120.0)) }),
                 at: 1_000 * n + 1,
             };
             state.take(&one, one.at, &rules);

@@ -1,3 +1,4 @@
+use super::foresight::Prediction;
 use super::forgetting::{Forgetting, Mean};
 use super::posterior::Posterior;
 use super::sketch::Sketch;
@@ -17,6 +18,8 @@ pub struct Observation {
     pub quality: Option<f64>,
     pub capability: Option<String>,
     pub task_type: Option<String>,
+    /// What was expected of it, if anything was.
+    pub prediction: Option<Prediction>,
     /// When it ended, in milliseconds since the epoch.
     pub at: i64,
 }

@@ -11,6 +11,7 @@ fn seen(class: OutcomeClass, at: i64) -> Observation {
         quality: None,
         capability: Some("sum".to_owned()),
         task_type: None,
+        prediction: None,
         at,
     }
 }

@@ -163,7 +163,11 @@ pub(crate) fn restore(
             .set("group.id", format!("{}.restore", settings.group_id))
             .set("isolation.level", isolation)
             .set("enable.partition.eof", "true")
-            .set("auto.offset.reset", "error");
+            .set("auto.offset.reset", "error")
+            // By default a reader whose queue was full rests for a second, and at the end it is told so after half of one: of
+            // a large state that was most of the time.
+            .set("fetch.queue.backoff.ms", "10")
+            .set("fetch.wait.max.ms", "10");
         config.create_with_context(ClientLog).map_err(|error| stop("reader of task-state", &error))
     };
     let (all, decided) = (reader("read_uncommitted")?, reader("read_committed")?);

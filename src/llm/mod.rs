@@ -128,6 +128,18 @@ impl Llm {
         Self { prompts, ..self }
     }
 
+    /// The same providers, with their breakers and limits, but only those with these models and in their order, and choices
+    /// asked under these rules. No models: all; no rules: the same ones.
+    #[must_use]
+    pub fn otherwise(&self, models: &[String], select_rules: Option<&str>) -> Self {
+        let has = |lane: &Arc<Lane>, model: &str| lane.provider.model == model;
+        let of = |model| self.lanes.iter().filter(|lane| has(lane, model)).cloned().collect::<Vec<_>>();
+        Self {
+            lanes: if models.is_empty() { self.lanes.clone() } else { models.iter().flat_map(|one| of(one)).collect() },
+            prompts: select_rules.map_or_else(|| self.prompts.clone(), |rules| self.prompts.selecting_by(rules)),
+        }
+    }
+
     /// Asks who works next, until there is a valid answer, nobody left to ask, or no time left.
     ///
     /// Without an answer the code is that of the last provider that was called; if none was called, of the last that was not.

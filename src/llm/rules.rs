@@ -42,6 +42,11 @@ impl Prompts {
         }
     }
 
+    /// The same, with these rules for choices.
+    pub(super) fn selecting_by(&self, select: &str) -> Self {
+        Self { select: Self::new(Some(select), None).select, plan: self.plan.clone() }
+    }
+
     /// What a model would be told of this choice.
     #[must_use]
     pub fn select(&self, ask: &super::Ask) -> Worded {

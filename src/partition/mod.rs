@@ -12,6 +12,7 @@
 
 mod arrival;
 mod committed;
+mod lesson;
 mod output;
 mod restore;
 mod stage;
@@ -22,6 +23,7 @@ mod view;
 
 pub use arrival::{Arrival, INPUTS, Note, Refusal, Source, What};
 pub use committed::{InLine, Kept, Partition, Receipt, Window};
+pub use lesson::Lesson;
 pub use output::{
     AssignmentOut, CancellationOut, CompletionOut, CompletionStep, Ending, FactsOut, OutcomeOut, Output, TaskRef,
 };

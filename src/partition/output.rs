@@ -1,3 +1,4 @@
+use super::Lesson;
 use crate::workflow::{
     Assigned, Decision, Ended, Event, Outcome, Payload, Position, Reason, StepStatus, Timestamp, Usage,
 };
@@ -53,6 +54,7 @@ pub struct OutcomeOut {
     /// What the step asked for.
     pub capability: Option<String>,
     pub task_type: Option<String>,
+    pub lesson: Option<Lesson>,
     pub ended: Ended,
 }
 

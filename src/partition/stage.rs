@@ -1,5 +1,6 @@
 //! From a batch of arrivals to what one transaction will hold.
 
+use super::lesson::lesson;
 use super::{
     Arrival, AssignmentOut, CancellationOut, CompletionOut, CompletionStep, Dead, Ending, FactsOut, INPUTS, Kept,
     OutcomeOut, Output, Part, PartKey, Partition, Planned, Receipt, Refusal, Source, Staged, Tally, TaskRef, What,
@@ -138,7 +139,8 @@ impl Partition {
                     // As planned when it was assigned: the plan may be another by now.
                     let capability = before.planned(&ended.step_id).and_then(|planned| planned.capability.clone());
                     let task_type = draft.workflow.task.as_ref().and_then(|task| task.kind.clone());
-                    let item = Output::Outcome(Box::new(OutcomeOut { task, capability, task_type, ended }));
+                    let lesson = lesson(&before, &ended, world);
+                    let item = Output::Outcome(Box::new(OutcomeOut { task, capability, task_type, lesson, ended }));
                     staged.outputs.push(Planned { origin, item });
                 }
                 draft.events.extend(events);

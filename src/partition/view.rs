@@ -1,4 +1,4 @@
-use crate::selection::{self, Availability, Policy, Registry, Schemas};
+use crate::selection::{self, Availability, Registry, Schemas, Strategies};
 use crate::workflow::{AgentTraits, Answer, Choosing, Labels, Payload, Prospects, Rules, Settled, Verdict, World};
 
 /// The world as selection sees it: the registry, which topics are there, and the rules.
@@ -6,7 +6,7 @@ use crate::workflow::{AgentTraits, Answer, Choosing, Labels, Payload, Prospects,
 pub struct View<'a> {
     pub registry: &'a Registry,
     pub availability: Availability,
-    pub policy: &'a Policy,
+    pub strategies: Strategies,
     pub rules: &'a Rules,
     /// Compiled contracts of tasks.
     pub schemas: &'a Schemas,
@@ -22,11 +22,20 @@ impl World for View<'_> {
     }
 
     fn choose(&self, choosing: &Choosing<'_>) -> Verdict {
-        selection::choose(self.registry, &self.availability, self.policy, choosing)
+        let in_force = self.strategies.of(choosing.task, choosing.submitted_at);
+        let mut verdict = selection::choose(self.registry, &self.availability, in_force.policy, choosing);
+        if let Verdict::Settled(settled) = &mut verdict {
+            in_force.stamp(settled);
+        }
+        verdict
     }
 
     fn settle(&self, choosing: &Choosing<'_>, set: &[String], offers_done: bool, answer: &Answer) -> Settled {
-        selection::settle(self.registry, &self.availability, self.policy, choosing, set, offers_done, answer)
+        let in_force = self.strategies.of(choosing.task, choosing.submitted_at);
+        let (registry, there, policy) = (self.registry, &self.availability, in_force.policy);
+        let mut settled = selection::settle(registry, there, policy, choosing, set, offers_done, answer);
+        in_force.stamp(&mut settled);
+        settled
     }
 
     fn prospects(&self, choosing: &Choosing<'_>) -> Prospects {
@@ -60,5 +69,9 @@ impl World for View<'_> {
 
     fn output_fault(&self, topic_name: &str, contract: Option<&str>, output: &Payload) -> Option<String> {
         selection::output_fault(self.registry, self.schemas, topic_name, contract, output)
+    }
+
+    fn verifies(&self, topic_name: &str, contract: Option<&str>) -> bool {
+        selection::is_verified(self.registry, self.schemas, topic_name, contract)
     }
 }

@@ -22,13 +22,17 @@ pub type CardsOf = Arc<dyn Fn(&[String], Option<&str>) -> Vec<Card> + Send + Syn
 /// What the LLM is told of the agents that a plan for the task may name, best first.
 pub type AllowedBy = Arc<dyn Fn(&Task) -> Vec<Card> + Send + Sync>;
 
+/// Whom a task's choices are asked of.
+pub type ChooserOf = Arc<dyn Fn(&Workflow) -> Arc<Llm> + Send + Sync>;
+
 /// Told of the calls of every answer.
 pub type Observe = Arc<dyn Fn(&[Attempt]) + Send + Sync>;
 
 /// Whom to ask, and on which threads.
 #[derive(Clone)]
 pub struct Asker {
-    pub llm: Arc<Llm>,
+    pub chooser: ChooserOf,
+    pub planner: Arc<Llm>,
     pub cards: CardsOf,
     pub allowed: AllowedBy,
     pub limits: PlanLimits,
@@ -41,7 +45,7 @@ pub struct Asker {
 
 impl std::fmt::Debug for Asker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Asker").field("llm", &self.llm).finish_non_exhaustive()
+        f.debug_struct("Asker").field("planner", &self.planner).finish_non_exhaustive()
     }
 }
 
@@ -98,7 +102,7 @@ impl Calls {
         let span = spans::decision(&id, question, workflow.traceparent.as_deref());
         let call = async move {
             let ask = questions::ask(&asker, &id, question, &set, offers_done, deadline, &workflow);
-            let answer = asker.in_turn(ask.deadline, asker.llm.ask(&ask)).await;
+            let answer = asker.in_turn(ask.deadline, (asker.chooser)(&workflow).ask(&ask)).await;
             Said::Agent(Arc::new(answer.unwrap_or_else(|| unanswered("timeout"))))
         };
         self.begin(key, question, call.instrument(span));
@@ -113,7 +117,7 @@ impl Calls {
         let span = spans::decision(&id, question, wanted.workflow.traceparent.as_deref());
         let call = async move {
             let ask = questions::plan(&asker, &id, question, wanted);
-            let answer = asker.in_turn(ask.deadline, asker.llm.plan(&ask)).await;
+            let answer = asker.in_turn(ask.deadline, asker.planner.plan(&ask)).await;
             Said::Plan(Arc::new(answer.unwrap_or_else(|| unplanned("timeout"))))
         };
         self.begin(key, question, call.instrument(span));

@@ -9,7 +9,7 @@ mod plan_memory;
 mod questions;
 mod timers;
 
-pub use calls::{AllowedBy, Asker, CardsOf, Observe};
+pub use calls::{AllowedBy, Asker, CardsOf, ChooserOf, Observe};
 
 use crate::worker::mutant::{self, Mutant};
 use crate::worker::{Returned, Runner};

@@ -134,7 +134,8 @@ mod tests {
             lately: String::new(),
         };
         Asker {
-            llm: Arc::new(Llm::new(Settings { providers }).unwrap()),
+            chooser: Arc::new(|_| panic!("nobody is to be chosen")),
+            planner: Arc::new(Llm::new(Settings { providers }).unwrap()),
             cards: Arc::new(|_, _| vec![]),
             allowed: Arc::new(move |task| task.agents.iter().map(|name| card(name)).collect()),
             limits: PlanLimits { max_steps: 10, max_depth: 5, max_fan_out: 5 },

@@ -2,12 +2,13 @@
 
 use super::agent::Agent;
 use super::eligibility::{Standing, says_something, standings};
+use super::latency::LatencyRange;
 use super::policy::Policy;
 use super::preference::Preference;
 use super::registry::{Availability, Registry};
 use super::scoring::{Fit, chances, rounded};
 use super::text::SCORED;
-use super::track::Track;
+use super::track::{Belief, Track};
 use super::words::beginning;
 use crate::workflow::{Candidate, Choice, Choosing, Settled, SettledBy};
 use std::cell::OnceCell;
@@ -78,9 +79,9 @@ impl<'a> Scene<'a> {
         self.standings.iter().enumerate().filter(move |(_, standing)| test(standing)).map(|(place, _)| place)
     }
 
-    pub(super) fn eligible_names(&self) -> Vec<String> {
+    pub(super) fn eligible_names(&self) -> Vec<Arc<str>> {
         // The registry's order is by name.
-        self.places(Standing::is_eligible).map(|place| self.name(place).to_owned()).collect()
+        self.places(Standing::is_eligible).map(|place| Arc::clone(&self.registry.current()[place].shown_name)).collect()
     }
 
     fn fits(&self) -> &[Fit] {
@@ -144,6 +145,15 @@ impl<'a> Scene<'a> {
     /// Whom to take of `ranked`, which is not empty; looked at once.
     pub(super) fn preference(&self, policy: &Policy, ranked: &[usize]) -> &Preference {
         self.preference.get_or_init(|| Preference::new(self, policy, ranked))
+    }
+
+    /// What was expected of the agent when it was compared with others, if it was.
+    pub(super) fn compared(&self, place: usize) -> Option<(Belief, Option<LatencyRange>)> {
+        self.preference.get()?.expected(place)
+    }
+
+    pub(super) fn are_fits_known(&self) -> bool {
+        self.fits.get().is_some()
     }
 
     /// In words, why the first of `ranked` and not the second.
@@ -212,7 +222,10 @@ impl<'a> Scene<'a> {
             eligible: self.eligible_names(),
             propensity: place.and_then(|place| self.preference.get()?.probability(place)),
             beside: None,
+            grounds: place.map(|place| Arc::new(self.grounds(place, by))),
             busy: if place.is_none() { self.busy_topics() } else { Vec::new() },
+            strategy: None,
+            variant: None,
         }
     }
 

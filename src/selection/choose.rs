@@ -30,7 +30,7 @@ pub fn choose(registry: &Registry, availability: &Availability, policy: &Policy,
 #[must_use]
 pub fn prospects(registry: &Registry, availability: &Availability, choosing: &Choosing<'_>) -> Prospects {
     let scene = Scene::new(registry, availability, choosing);
-    Prospects { eligible: scene.eligible_names(), busy: scene.busy_topics() }
+    Prospects { eligible: scene.eligible_names().iter().map(ToString::to_string).collect(), busy: scene.busy_topics() }
 }
 
 /// What a route does where no LLM is to be asked.

@@ -5,7 +5,7 @@ use super::names::{same_name, shown};
 use super::registry::Registry;
 use crate::workflow::{Payload, contract_name};
 use rustc_hash::FxHashMap;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
 
 /// Schemas that tasks brought, compiled once for all tasks that bring the same.
@@ -43,6 +43,15 @@ impl Schemas {
             None => Ok(()),
         }
     }
+}
+
+/// Whether the output of the agent of this topic is held against a schema that says something: its own, or the step's.
+#[must_use]
+pub fn is_verified(registry: &Registry, schemas: &Schemas, topic_name: &str, contract: Option<&str>) -> bool {
+    let own = registry.by_topic(topic_name).map(|agent| agent.output());
+    let by_agent = matches!(own, Some(Contract::Schema(schema)) if schema.refuses_empty());
+    let of_step = contract.map(str::trim).filter(|contract| contract.starts_with('{'));
+    by_agent || of_step.is_some_and(|schema| matches!(schemas.check(schema, &json!({})), Err(Breach::Value(_))))
 }
 
 /// Why the output of the agent of this topic cannot be handed on, for whoever is to mend it; `contract` is the step's own, its names looked up.

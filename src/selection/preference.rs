@@ -5,7 +5,7 @@ use super::explore::{Bounds, Contender, as_good, draw, probabilities};
 use super::latency::LatencyRange;
 use super::policy::Policy;
 use super::scoring::to_four_places;
-use super::track::{Merit, merits};
+use super::track::{Belief, Merit, merits};
 use crate::workflow::fnv1a_64;
 
 /// The label of a task that keeps what belongs together with one agent.
@@ -94,6 +94,12 @@ impl Preference {
         });
         let factors = [("fit", self.fits[index])].into_iter().chain(self.merits[index].factors).chain(range);
         factors.map(|(name, value)| (name, to_four_places(value))).chain(share).collect()
+    }
+
+    /// How often and how soon the agent is expected to succeed, if it is in the group.
+    pub(super) fn expected(&self, place: usize) -> Option<(Belief, Option<LatencyRange>)> {
+        let merit = &self.merits[self.index(place)?];
+        Some((merit.belief, merit.latency))
     }
 
     /// In words, why that one of them; none where there was only one.

@@ -139,6 +139,20 @@ impl Registry {
         self.0.entries.get(topic_name)?.as_ref().ok()
     }
 
+    /// What is registered under a topic name.
+    #[must_use]
+    pub fn entry(&self, topic_name: &str) -> Option<&Result<Arc<Agent>, Fault>> {
+        self.0.entries.get(topic_name)
+    }
+
+    /// The capability by which an agent fits a text, if it is one.
+    #[must_use]
+    pub fn capability_by(&self, agent: &Agent, text: &str) -> Option<&str> {
+        let place = self.0.current.iter().position(|one| one.topic_name() == agent.topic_name())?;
+        let fits = self.0.index.fits([beginning(text, SCORED), ""]);
+        self.0.index.deciding_capability(&fits[place])
+    }
+
     /// Everything registered by key, the bad with their faults.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Result<Arc<Agent>, Fault>)> {
         self.0.entries.iter().map(|(key, entry)| (key.as_str(), entry))

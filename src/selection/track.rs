@@ -151,6 +151,17 @@ impl<'a> Case<'a> {
     }
 }
 
+/// How often and how soon an agent is expected to succeed with a task.
+pub(super) fn outlook(
+    agent: &Agent,
+    track: Option<&Track>,
+    task: &Task,
+    capability: Option<&str>,
+) -> (Belief, Option<LatencyRange>) {
+    let case = Case::new(agent, track, task, capability);
+    (case.belief(), case.latency_range())
+}
+
 /// What speaks for each of these agents, which stand in for each other. Times and costs are measured against the best of
 /// them; what is not known of one speaks neither for nor against it.
 pub(super) fn merits<'a>(

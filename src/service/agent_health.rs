@@ -57,6 +57,8 @@ pub(super) async fn follow(
                     let topic_name = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
                     let health = decode(&record);
                     metrics.agent(&topic_name, health.as_ref().map(|health| (phase(health.breaker), health.score)));
+                    let prediction = health.as_ref().map(|health| health.prediction).unwrap_or_default();
+                    metrics.predictions(&topic_name, prediction.coverage.get(), prediction.brier.get());
                     for metric in WATCHED {
                         let goes_on = |health: &AgentHealth| health.alerts.iter().any(|alert| alert.metric == metric);
                         metrics.anomaly(&topic_name, metric.symbol(), health.as_ref().map(goes_on));

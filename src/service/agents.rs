@@ -1,8 +1,10 @@
-//! Follows the table of agents: definitions in, a registry for the workers out, and an assignment topic for each agent.
+//! Follows the table of agents: definitions in, a registry for the workers out, with what is remembered of the agents, and
+//! an assignment topic for each.
 //!
 //! A bad definition stays in the registry with its fault. One whose contract's name cannot be looked up now is not
 //! eligible until it can. Topics are created here, outside any transaction, and never deleted.
 
+use super::examples::SharedMemory;
 use crate::agent::definition;
 use crate::config::Config;
 use crate::contract::{
@@ -12,7 +14,7 @@ use crate::contract::{
 use crate::kafka::Disposition;
 use crate::kafka::admin::{Admin, TopicSpec as TopicToBe};
 use crate::kafka::tail::{Next, Start, Tail, Tailed};
-use crate::selection::{Agent, Embed, Fault, Memory, Predecessors, Registry as Agents};
+use crate::selection::{Agent, Embed, Fault, Predecessors, Registry as Agents};
 use crate::telemetry::Health;
 use crate::worker::SharedRegistry;
 use anyhow::Context;
@@ -20,12 +22,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A definition that waits for the registry, or a topic that could not be made, is tried again this often.
 const AGAIN: Duration = Duration::from_secs(2);
 /// Definitions taken together: each change of the registry builds its index anew.
 const TOGETHER: usize = 1_000;
+/// After the index was built, what was learned waits for so many times as long as that took, or a process in which much is
+/// learned of many agents would do nothing else.
+const REST: u32 = 10;
 
 /// What the reader is built of.
 pub(super) struct Table {
@@ -36,6 +42,8 @@ pub(super) struct Table {
     pub(super) shared: Arc<SharedRegistry>,
     /// Who tells what texts mean, if somebody does.
     pub(super) embed: Option<Arc<dyn Embed>>,
+    /// Never changes where nobody reads the table of examples.
+    pub(super) memory: Arc<SharedMemory>,
     pub(super) health: Health,
     pub(super) wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -56,6 +64,8 @@ struct State {
     undecided: BTreeMap<String, Tailed>,
     /// Topic names whose assignment topic and subject are there.
     prepared: BTreeSet<String>,
+    /// When the index may be built again for what was learned.
+    rested: Instant,
 }
 
 impl Table {
@@ -80,6 +90,7 @@ impl Table {
             before: Predecessors::default(),
             undecided: BTreeMap::new(),
             prepared: BTreeSet::new(),
+            rested: Instant::now(),
         };
         loop {
             match records.recv().await {
@@ -94,11 +105,17 @@ impl Table {
         state.publish().await;
         state.table.health.ready("agents");
         Ok(async move {
+            let (memory, mut learned) = (Arc::clone(&state.table.memory), false);
             loop {
                 let mut together = Vec::new();
                 tokio::select! {
                     taken = records.recv_many(&mut together, TOGETHER) => if taken == 0 { break },
                     () = tokio::time::sleep(AGAIN), if state.is_behind() => state.retry().await,
+                    () = memory.changed(), if !learned => {
+                        learned = true;
+                        continue;
+                    }
+                    () = tokio::time::sleep_until(state.rested), if learned => {}
                     () = root.cancelled() => return Ok(()),
                 }
                 for read in together {
@@ -107,6 +124,7 @@ impl Table {
                     }
                 }
                 state.publish().await;
+                learned = false;
             }
             reading.await.context("the reader panicked")?
         })
@@ -251,8 +269,10 @@ impl State {
             }
         }
         // With many examples it takes seconds, which the runtime's threads have no time for.
-        let (entries, embed) = (self.entries.clone(), self.table.embed.clone());
-        let built = tokio::task::spawn_blocking(|| Agents::remembering(entries, Memory::default(), embed)).await;
+        let (entries, memory, began) = (self.entries.clone(), self.table.memory.get(), Instant::now());
+        let embed = self.table.embed.clone();
+        let built = tokio::task::spawn_blocking(|| Agents::remembering(entries, memory, embed)).await;
+        self.rested = Instant::now() + began.elapsed() * REST;
         self.table.shared.set(built.expect("a registry is built of any entries"));
         (self.table.wake)();
     }

@@ -10,6 +10,7 @@ use crate::kafka::relay::RelaySettings;
 use crate::worker::{SharedPresence, StopSignal, SystemClock};
 use anyhow::{Context, anyhow};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -18,7 +19,12 @@ use tokio::sync::oneshot;
 ///
 /// # Errors
 /// Why it cannot go on.
-pub(super) async fn run(base: &Base, stop: &Arc<StopSignal>, presence: Arc<SharedPresence>) -> anyhow::Result<()> {
+pub(super) async fn run(
+    base: &Base,
+    stop: &Arc<StopSignal>,
+    presence: Arc<SharedPresence>,
+    leads: Arc<AtomicBool>,
+) -> anyhow::Result<()> {
     let (config, worker) = (&base.config, &base.config.worker);
     let outcomes = format!("{}.agent-outcomes", config.kafka.prefix);
     // Waited for at the start of the process.
@@ -31,9 +37,11 @@ pub(super) async fn run(base: &Base, stop: &Arc<StopSignal>, presence: Arc<Share
         settings: RelaySettings::new(log, vec![outcomes], StartFrom::Earliest),
         kafka: config.kafka.clone(),
         health_topic: format!("{}.agent-health", config.kafka.prefix).into(),
+        examples_topic: format!("{}.examples", config.kafka.prefix).into(),
         alerts_topic: format!("{}.alerts", config.kafka.prefix).into(),
         partitions,
         rules: rules(config),
+        learns: config.routing.learn,
         every: config.insights.publish_every,
         codec: Arc::clone(&base.codec),
         registry: base.registry.clone(),
@@ -44,6 +52,7 @@ pub(super) async fn run(base: &Base, stop: &Arc<StopSignal>, presence: Arc<Share
         clock: Box::new(SystemClock::default()),
         stop: Box::new(move || root.is_cancelled().then(|| stop.leaves())),
         runtime: Handle::current(),
+        leads,
     };
     let (ended, end) = oneshot::channel();
     thread::Builder::new().name("baton-insights".to_owned()).spawn(move || {

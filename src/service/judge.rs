@@ -55,7 +55,7 @@ impl Judge {
         llm: Option<Llm>,
         embed: Option<Arc<dyn Embed>>,
     ) -> Self {
-        let mut memory = Memory::new(Keep { examples: usize::MAX, from_one_source: usize::MAX });
+        let mut memory = Memory::new(Keep { examples: usize::MAX, from_one_source: usize::MAX, of_agent: usize::MAX });
         for (at, Known { agent_name, text, capability }) in (0..).zip(known) {
             if let Some(agent) = agents.iter().find(|agent| same_name(agent.name(), &agent_name)) {
                 memory.learn(agent, Confirmed { text, capability, source: String::new(), at: Timestamp(at) });

@@ -1,19 +1,20 @@
 //! The role `orchestrator`: one worker on a thread of its own, with the runner and the looker-up it needs.
 
-use super::rules::{millis, policy, rules};
+use super::rules::{millis, rules, strategies};
 use super::{Base, lookups, prompts};
 use crate::config::Config;
 use crate::kafka::{KafkaLog, LogSettings};
-use crate::llm::Card;
+use crate::llm::{Card, Llm};
 use crate::partition::Window;
-use crate::runner::{Asker, EffectRunner};
+use crate::runner::{Asker, ChooserOf, EffectRunner};
 use crate::selection::Agent;
 use crate::telemetry::Metrics;
 use crate::worker::{
-    Parts, Settings, SharedAgentHealth, SharedPresence, SharedRegistry, Stop, StopSignal, SystemClock, TopicLimits,
-    Worker,
+    Parts, Settings, SharedAgentHealth, SharedExperiments, SharedPresence, SharedRegistry, Stop, StopSignal,
+    SystemClock, TopicLimits, Worker,
 };
 use crate::workflow::Attempt;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use tokio::runtime::Handle;
@@ -41,11 +42,12 @@ pub(super) async fn run(
     waker: Arc<Waker>,
     presence: Arc<SharedPresence>,
     agent_health: Arc<SharedAgentHealth>,
+    experiments: Arc<SharedExperiments>,
 ) -> anyhow::Result<()> {
     let Base { config, registry, codec, names, agents, health, metrics, .. } = base;
     let wake = Arc::clone(&base.wake);
     let lookups = lookups::start(registry.clone(), Arc::clone(names), Arc::clone(codec.cache()), Arc::clone(&wake));
-    let asker = asker(config, agents, &agent_health, metrics)?;
+    let asker = asker(config, agents, &agent_health, &experiments, metrics)?;
     let settings = settings(config, &base.slot, base.partitions, base.limits, asker.is_some());
     let log = log_settings(config, &base.slot);
     let parts = Parts {
@@ -55,6 +57,7 @@ pub(super) async fn run(
         registry: Arc::clone(agents),
         presence,
         agent_health,
+        experiments,
         metrics: Arc::clone(metrics),
         health: health.clone(),
         stop,
@@ -84,7 +87,7 @@ fn settings(config: &Config, slot: &str, partitions: i32, limits: TopicLimits, l
         probes: config.insights.breaker_probes,
         payload_bytes: workflow.payload_bytes,
         rules: rules(config, llm_available),
-        policy: policy(config, llm_available),
+        strategies: strategies(config, llm_available),
         window: Window { millis: millis(workflow.receipt_window), count: workflow.receipts_per_partition },
         prefix: config.kafka.prefix.clone(),
         worker: slot.to_owned(),
@@ -108,16 +111,19 @@ fn asker(
     config: &Config,
     agents: &Arc<SharedRegistry>,
     health: &Arc<SharedAgentHealth>,
+    experiments: &Arc<SharedExperiments>,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Option<Asker>> {
     let Some(llm) = super::llm(config)? else {
         tracing::info!("no [[llm.providers]]: agents are chosen by contract and by the local selector");
         return Ok(None);
     };
+    let llm = Arc::new(llm);
     let (named, allowed, metrics) = (Arc::clone(agents), Arc::clone(agents), Arc::clone(metrics));
     let health = Arc::clone(health);
     Ok(Some(Asker {
-        llm: Arc::new(llm),
+        chooser: chooser(config, &llm, Arc::clone(experiments)),
+        planner: llm,
         cards: Arc::new(move |set, kind| {
             let (registry, health) = (named.get(), health.get());
             let card = |agent: &Arc<Agent>| {
@@ -132,6 +138,23 @@ fn asker(
         turns: Arc::new(Semaphore::new(config.llm.max_in_flight)),
         observe: Arc::new(move |attempts| observe(&metrics, attempts)),
     }))
+}
+
+/// The LLM as the strategy has it that holds for a task.
+fn chooser(config: &Config, llm: &Arc<Llm>, experiments: Arc<SharedExperiments>) -> ChooserOf {
+    let strategies = strategies(config, true);
+    let named: BTreeMap<String, Arc<Llm>> = config
+        .strategies
+        .iter()
+        .map(|(name, own)| (name.clone(), Arc::new(llm.otherwise(&own.models, own.select_rules.as_deref()))))
+        .collect();
+    let default = Arc::clone(llm);
+    Arc::new(move |workflow| {
+        let strategies = strategies.with(experiments.get());
+        let task = workflow.task.as_deref();
+        let strategy = task.and_then(|task| strategies.of(task, workflow.submitted_at).strategy.cloned());
+        Arc::clone(strategy.and_then(|strategy| named.get(&*strategy)).unwrap_or(&default))
+    })
 }
 
 fn observe(metrics: &Metrics, attempts: &[Attempt]) {

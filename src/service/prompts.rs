@@ -71,7 +71,7 @@ pub fn of_choice(config: &Config, registry: &Registry, task: &Task) -> Worded {
     let there: Availability = registry.current().iter().map(|agent| agent.topic_name()).collect();
     let set = match choose(registry, &there, &policy, &choosing) {
         Verdict::Ask { set, .. } => set,
-        Verdict::Settled(settled) => settled.eligible,
+        Verdict::Settled(settled) => settled.eligible.iter().map(ToString::to_string).collect(),
     };
     let ask = Ask {
         task_id: task.id.clone(),

@@ -1,7 +1,7 @@
 //! The configuration's words on a task, as the core's rules.
 
 use crate::config::{self, AskLlm, Auto, CLASSES, Class, Config, Fallback, RetryAgent, Routing};
-use crate::selection::{LlmUse, Policy, Weights, fold};
+use crate::selection::{LlmUse, Policy, Strategies, Weights, fold};
 use crate::workflow::{ErrorClass, PlanFallback, Prefer, RetryRule, RetryRules, Rules};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +10,33 @@ pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// How agents are chosen.
+/// How agents are chosen where no experiment says otherwise.
 pub(super) fn policy(config: &Config, llm_available: bool) -> Policy {
-    let Routing { llm, margin, threshold, shortlist, llm_by_type, epsilon, exploration, weights, embeddings: _ } =
-        &config.routing;
+    policy_of(&config.routing, llm_available)
+}
+
+/// That and the named strategies.
+pub(super) fn strategies(config: &Config, llm_available: bool) -> Strategies {
+    let named = config.strategies.iter().map(|(name, strategy)| {
+        let routing = strategy.over(&config.routing);
+        (name.clone(), policy_of(&routing, llm_available))
+    });
+    Strategies::new(policy(config, llm_available), named.collect())
+}
+
+fn policy_of(routing: &Routing, llm_available: bool) -> Policy {
+    let Routing {
+        llm,
+        margin,
+        threshold,
+        shortlist,
+        llm_by_type,
+        epsilon,
+        exploration,
+        learn: _,
+        weights,
+        embeddings: _,
+    } = routing;
     let config::Weights { fit, success, latency, quality, specialization, capacity, cost } = *weights;
     Policy {
         llm: llm_use(*llm),
@@ -67,6 +90,7 @@ pub(super) fn rules(config: &Config, can_plan: bool) -> Rules {
             Fallback::Route => PlanFallback::Route,
             Fallback::Fail => PlanFallback::Fail,
         },
+        learn: config.routing.learn,
     }
 }
 

@@ -126,6 +126,8 @@ pub struct Metrics {
     llm_agreement: Family<Agreement, Counter>,
     agent_breakers: Family<OfAgent, Gauge>,
     agent_scores: Family<OfAgent, Gauge<f64, AtomicU64>>,
+    prediction_coverage: Family<OfAgent, Gauge<f64, AtomicU64>>,
+    brier_scores: Family<OfAgent, Gauge<f64, AtomicU64>>,
     anomalies: Family<OfMetric, Gauge>,
     /// Reports that counted without numbers that cannot be.
     pub reports_corrected: Counter,
@@ -212,6 +214,8 @@ impl Metrics {
             llm_agreement: Family::default(),
             agent_breakers: Family::default(),
             agent_scores: Family::default(),
+            prediction_coverage: Family::default(),
+            brier_scores: Family::default(),
             anomalies: Family::default(),
             reports_corrected: Counter::default(),
             heartbeats_unknown: Counter::default(),
@@ -265,6 +269,10 @@ impl Metrics {
         let breaker = "An agent's circuit breaker: 0 closed, 1 half open, 2 open";
         registry.register("agent_breaker", breaker, m.agent_breakers.clone());
         registry.register("agent_health_score", "How well an agent does, 0 to 1", m.agent_scores.clone());
+        let coverage = "Share of successes that took as long as nine of ten were expected to";
+        registry.register("agent_prediction_coverage", coverage, m.prediction_coverage.clone());
+        let brier = "Mean square of what the predicted probability of success was off by, 0 to 1";
+        registry.register("agent_brier_score", brier, m.brier_scores.clone());
         registry.register("anomalies", "1 while something of an agent is unusual, by metric", m.anomalies.clone());
         let corrected = "Reports that counted without their numbers, which cannot be";
         registry.register("reports_corrected", corrected, m.reports_corrected.clone());
@@ -328,6 +336,18 @@ impl Metrics {
             None => {
                 self.agent_breakers.remove(&labels);
                 self.agent_scores.remove(&labels);
+            }
+        }
+    }
+
+    /// How good predictions of an agent's work are: coverage of latencies and Brier score, 0 to 1 each; none = nothing is
+    /// known, or nothing any more.
+    pub fn predictions(&self, topic_name: &str, coverage: Option<f64>, brier: Option<f64>) {
+        let labels = OfAgent { agent: topic_name.to_owned() };
+        for (family, value) in [(&self.prediction_coverage, coverage), (&self.brier_scores, brier)] {
+            match value {
+                Some(value) => drop(family.get_or_create(&labels).set(value)),
+                None => drop(family.remove(&labels)),
             }
         }
     }
@@ -414,6 +434,9 @@ mod tests {
         metrics.agent("scorer", Some((2, 0.25)));
         metrics.agent("gone", Some((0, 1.0)));
         metrics.agent("gone", None);
+        metrics.predictions("scorer", Some(0.75), None);
+        metrics.predictions("gone", Some(1.0), Some(0.5));
+        metrics.predictions("gone", None, None);
         metrics.transaction_seconds.observe(0.004);
         let text = metrics.render();
         for line in [
@@ -426,6 +449,7 @@ mod tests {
             r#"baton_agent_outcomes_total{outcome="TIMEOUT"} 1"#,
             r#"baton_agent_breaker{agent="scorer"} 2"#,
             r#"baton_agent_health_score{agent="scorer"} 0.25"#,
+            r#"baton_agent_prediction_coverage{agent="scorer"} 0.75"#,
             "baton_transaction_seconds_count 1",
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");

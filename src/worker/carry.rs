@@ -31,7 +31,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
         View {
             registry: &self.directory.registry,
             availability: self.directory.availability.with_room(self.room()),
-            policy: &self.settings.policy,
+            strategies: self.settings.strategies.with(self.experiments.get()),
             rules: &self.settings.rules,
             schemas: &self.schemas,
         }

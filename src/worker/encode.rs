@@ -11,15 +11,15 @@ use crate::partition::{
     AssignmentOut, CancellationOut, CompletionOut, Dead, Ending, FactsOut, Note, OutcomeOut, Output, Part, PartKey,
     TaskRef,
 };
-use crate::workflow::{AssignmentId, Choice, Command, Decision, Event, Fact, How, NextAgent, TimerKind, Timestamp};
+use crate::selection::DEFAULT_STRATEGY;
+use crate::workflow::{
+    AssignmentId, Choice, Command, Decision, Event, Expected, Fact, Grounds, How, NextAgent, TimerKind, Timestamp,
+};
 use serde_json::json;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// The one strategy there is.
-const STRATEGY: &str = "default";
 
 /// Topic names and what else every record needs, made once.
 #[derive(Debug)]
@@ -333,7 +333,7 @@ fn cancellation_of(out: &CancellationOut) -> Cancellation {
 }
 
 fn outcome_of(out: &OutcomeOut) -> AgentOutcome {
-    let OutcomeOut { task, capability, task_type, ended } = out;
+    let OutcomeOut { task, capability, task_type, lesson, ended } = out;
     let (task_id, step_id) = (&*task.task_id, &*ended.step_id);
     let id = AssignmentId { task_id, accepted: task.accepted, step_id, attempt: ended.attempt };
     let outcome = match &ended.how {
@@ -346,6 +346,8 @@ fn outcome_of(out: &OutcomeOut) -> AgentOutcome {
         How::Overdue(_) => OutcomeClass::Timeout,
         How::Withdrawn(_) => OutcomeClass::Withdrawn,
     };
+    let grounds = ended.grounds.as_deref();
+    let latency = |of: fn(Expected) -> u32| grounds.and_then(|grounds| grounds.latency).map(|it| i64::from(of(it)));
     AgentOutcome {
         agent_name: ended.agent_name.to_string(),
         version: ended.agent_version.to_string(),
@@ -359,6 +361,13 @@ fn outcome_of(out: &OutcomeOut) -> AgentOutcome {
         output_bytes: i64::try_from(ended.output_bytes).unwrap_or(i64::MAX),
         quality: None,
         at: ended.at.0,
+        text: lesson.as_ref().map(|lesson| lesson.text.clone()),
+        source: lesson.as_ref().and_then(|lesson| lesson.source.clone()),
+        definition: lesson.as_ref().map(|lesson| lesson.definition.cast_signed()),
+        predicted_success: grounds.map(|grounds| f64::from(grounds.success) / Grounds::UNIT),
+        predicted_latency_ms: latency(|it| it.median),
+        predicted_latency_low_ms: latency(|it| it.low),
+        predicted_latency_high_ms: latency(|it| it.high),
     }
 }
 
@@ -377,8 +386,8 @@ fn decision_of(task: &TaskRef, decision: &Decision, at: Timestamp, overhead_micr
         candidates: settled.candidates.iter().map(Candidate::from).collect(),
         degraded: settled.degraded.is_some(),
         degraded_reason: settled.degraded.clone(),
-        strategy: STRATEGY.to_owned(),
-        variant: None,
+        strategy: settled.strategy.as_deref().unwrap_or(DEFAULT_STRATEGY).to_owned(),
+        variant: settled.variant.as_deref().map(str::to_owned),
         propensity: settled.propensity,
         local_choice: settled.beside.as_ref().map(|beside| chosen_in(&beside.choice)),
         local_confidence: settled.beside.as_ref().and_then(|beside| beside.confidence),

@@ -11,6 +11,7 @@ mod capacity;
 mod carry;
 mod directory;
 mod encode;
+mod experiments;
 mod intake;
 pub mod mutant;
 mod ports;
@@ -23,6 +24,7 @@ mod snapshot;
 pub use crate::partition::INPUTS;
 pub use agent_health::{HealthTable, SharedAgentHealth};
 pub use directory::SharedRegistry;
+pub use experiments::SharedExperiments;
 pub use intake::{COMMANDS, Lookups, Need, STATUS, TASKS};
 pub use ports::{
     Apply, Clock, Log, Offsets, Outcome, Outgoing, Owned, Rebalance, Record, Returned, Runner, Stop, SystemClock,

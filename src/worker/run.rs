@@ -16,8 +16,8 @@ use super::settings::{
     PARKED_FOR, SMALL, Settings,
 };
 use super::{
-    Clock, DeadLetterRatio, Log, Rebalance, Record, Returned, Runner, SharedAgentHealth, SharedPresence, Stop,
-    TakeOver, Turn, Witness,
+    Clock, DeadLetterRatio, Log, Rebalance, Record, Returned, Runner, SharedAgentHealth, SharedExperiments,
+    SharedPresence, Stop, TakeOver, Turn, Witness,
 };
 use crate::contract::{Codec, ContractNames};
 use crate::partition::{Arrival, INPUTS, Partition, Restorer, What};
@@ -70,6 +70,7 @@ pub struct Parts {
     pub registry: Arc<SharedRegistry>,
     pub presence: Arc<SharedPresence>,
     pub agent_health: Arc<SharedAgentHealth>,
+    pub experiments: Arc<SharedExperiments>,
     pub metrics: Arc<Metrics>,
     pub health: Health,
     pub stop: Arc<StopSignal>,
@@ -94,6 +95,7 @@ pub struct Worker<L, R> {
     pub(super) settings: Settings,
     pub(super) encoder: Encoder,
     pub(super) directory: Directory,
+    pub(super) experiments: Arc<SharedExperiments>,
     pub(super) partitions: BTreeMap<i32, Partition>,
     /// The end of what was read of `task-state`, by partition.
     restored: BTreeMap<i32, i64>,
@@ -130,7 +132,8 @@ impl<L, R> std::fmt::Debug for Worker<L, R> {
 impl<L: Log, R: Runner> Worker<L, R> {
     #[must_use]
     pub fn new(log: L, runner: R, lookups: Box<dyn Lookups>, clock: Box<dyn Clock>, parts: Parts) -> Self {
-        let Parts { settings, codec, names, registry, presence, agent_health, metrics, health, stop } = parts;
+        let Parts { settings, codec, names, registry, presence, agent_health, experiments, metrics, health, stop } =
+            parts;
         let inputs: [Arc<str>; INPUTS] = INPUT_TOPICS.map(|name| format!("{}.{name}", settings.prefix).into());
         let (now, schemas) = (clock.elapsed(), Arc::<Schemas>::default());
         Self {
@@ -146,6 +149,7 @@ impl<L: Log, R: Runner> Worker<L, R> {
                 settings.partitions,
                 settings.heartbeat_timeout,
             ),
+            experiments,
             partitions: BTreeMap::new(),
             restored: BTreeMap::new(),
             parked: BTreeMap::new(),

@@ -1,5 +1,5 @@
 use crate::partition::Window;
-use crate::selection::Policy;
+use crate::selection::Strategies;
 use crate::workflow::Rules;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Settings {
     /// Assignments that an agent whose breaker is half open has at once.
     pub probes: u32,
     pub rules: Rules,
-    pub policy: Policy,
+    pub strategies: Strategies,
     pub window: Window,
     /// Prefix of every topic.
     pub prefix: String,

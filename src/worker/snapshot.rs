@@ -7,8 +7,8 @@ use crate::contract::{self as wire, Codec, Snapshot, StepPayload, TaskSubmitted,
 use crate::partition::{Part, Receipt};
 use crate::selection::topic_name_of;
 use crate::workflow::{
-    ChoiceState, Command, HeldCommand, NextAgent, OpenChoice, Outcome, Payload, Phase, Plan, Planning, Position, Step,
-    StepStatus, Timestamp, Trouble, Usage, Used, Workflow,
+    ChoiceState, Command, Expected, Grounds, HeldCommand, NextAgent, OpenChoice, Outcome, Payload, Phase, Plan,
+    Planning, Position, Step, StepStatus, Timestamp, Trouble, Usage, Used, Workflow,
 };
 use std::sync::Arc;
 
@@ -230,6 +230,29 @@ fn step_to_wire(step: &Step) -> wire::Step {
         quiet_by,
         until,
         trouble: step.trouble.as_deref().map(trouble_to_wire),
+        grounds: step.grounds.as_deref().map(grounds_to_wire),
+    }
+}
+
+fn grounds_to_wire(grounds: &Grounds) -> wire::Grounds {
+    let millis = |of: fn(Expected) -> u32| grounds.latency.map(|latency| signed(of(latency)));
+    wire::Grounds {
+        success: i32::from(grounds.success),
+        latency_low_ms: millis(|it| it.low),
+        latency_ms: millis(|it| it.median),
+        latency_high_ms: millis(|it| it.high),
+        teaches: grounds.teaches.map(u64::cast_signed),
+    }
+}
+
+fn grounds_of(wire: wire::Grounds) -> Grounds {
+    let latency = wire.latency_low_ms.zip(wire.latency_ms).zip(wire.latency_high_ms);
+    let expected =
+        |((low, median), high)| Expected { low: unsigned(low), median: unsigned(median), high: unsigned(high) };
+    Grounds {
+        success: u16::try_from(wire.success).unwrap_or(0),
+        latency: latency.map(expected),
+        teaches: wire.teaches.map(i64::cast_unsigned),
     }
 }
 
@@ -354,6 +377,7 @@ fn step(step: wire::Step) -> Option<Step> {
         ended_at: step.ended_at.map(Timestamp),
         output: None,
         trouble: trouble(step.declined_by, step.trouble),
+        grounds: step.grounds.map(|grounds| Arc::new(grounds_of(grounds))),
     })
 }
 

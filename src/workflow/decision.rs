@@ -1,6 +1,6 @@
 //! The vocabulary of choosing: what is asked, what may be answered, what was settled and why.
 
-use super::{Payload, PlannedStep, Task, Usage};
+use super::{Grounds, Payload, PlannedStep, Task, Timestamp, Usage};
 use std::sync::Arc;
 
 /// What a decision came to.
@@ -72,14 +72,20 @@ pub struct Settled {
     /// Set if an LLM was to be asked and its valid answer did not decide: a code such as `low_confidence`.
     pub degraded: Option<String>,
     /// Names eligible at that moment, sorted: what a NONE waits to see changed.
-    pub eligible: Vec<String>,
+    pub eligible: Vec<Arc<str>>,
     /// How likely the chosen agent was to be taken, 0 to 1, where chance had a part in it.
     pub propensity: Option<f64>,
     /// What would have been chosen without the LLM, where its answer decided.
     pub beside: Option<Box<Beside>>,
+    /// Of the chosen agent.
+    pub grounds: Option<Arc<Grounds>>,
     /// Of a NONE: topic names of agents that would do, but have as much to do as they take; the step waits in line for
     /// them.
     pub busy: Vec<String>,
+    /// The name of the strategy that was followed; none = what is configured without a name.
+    pub strategy: Option<Arc<str>>,
+    /// The variant of an experiment that the task belongs to: `<experiment>/<variant>`.
+    pub variant: Option<Arc<str>>,
 }
 
 /// The local selector's answer to a question that the LLM decided.
@@ -144,6 +150,8 @@ pub struct PlanAnswer {
 #[derive(Clone, Copy, Debug)]
 pub struct Choosing<'a> {
     pub task: &'a Task,
+    /// When the task was submitted.
+    pub submitted_at: Timestamp,
     /// The step's in a plan, else the task's.
     pub objective: &'a str,
     /// What the agent would get.
@@ -176,6 +184,7 @@ impl<'a> Choosing<'a> {
     pub fn of(task: &'a Task) -> Self {
         Self {
             task,
+            submitted_at: task.submitted_at.unwrap_or(Timestamp(0)),
             objective: &task.objective,
             value: None,
             producer: None,

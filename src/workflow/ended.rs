@@ -1,6 +1,6 @@
 //! Assignments that ended, and how. Read off the facts alone: staged again they are the same.
 
-use super::{CommandKind, ErrorClass, Event, Fact, Step, TimerKind, Timestamp, Usage, Workflow};
+use super::{CommandKind, ErrorClass, Event, Fact, Grounds, Step, TimerKind, Timestamp, Usage, Workflow};
 use std::sync::Arc;
 
 /// The end of one assignment; each has exactly one.
@@ -12,6 +12,7 @@ pub struct Ended {
     pub agent_version: Arc<str>,
     pub attempt: u32,
     pub assigned_at: Timestamp,
+    pub grounds: Option<Arc<Grounds>>,
     pub how: How,
     /// As the agent says.
     pub usage: Usage,
@@ -58,6 +59,7 @@ struct Open<'a> {
     agent_version: &'a Arc<str>,
     attempt: u32,
     assigned_at: Timestamp,
+    grounds: Option<&'a Arc<Grounds>>,
 }
 
 impl<'a> Open<'a> {
@@ -69,6 +71,7 @@ impl<'a> Open<'a> {
             agent_version: &step.agent_version,
             attempt: step.attempt,
             assigned_at: step.assigned_at,
+            grounds: step.grounds.as_ref(),
         }
     }
 }
@@ -93,6 +96,7 @@ pub fn ended(before: &Workflow, events: &[Event]) -> Vec<Ended> {
                 agent_version: Arc::clone(one.agent_version),
                 attempt: one.attempt,
                 assigned_at: one.assigned_at,
+                grounds: one.grounds.cloned(),
                 how,
                 usage,
                 output_bytes,
@@ -108,6 +112,7 @@ pub fn ended(before: &Workflow, events: &[Event]) -> Vec<Ended> {
                     agent_version: &assigned.chosen.version,
                     attempt: assigned.attempt,
                     assigned_at: event.at,
+                    grounds: assigned.grounds.as_ref(),
                 });
                 continue;
             }

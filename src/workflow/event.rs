@@ -1,8 +1,8 @@
 //! Facts, in the past tense: the only thing that changes a workflow, and what `task-events` tells.
 
 use super::{
-    Attempt, Chosen, Command, ContentHash, ErrorClass, NextAgent, Outcome, Payload, Plan, Position, Settled, Task,
-    TimerKind, Timestamp, Usage,
+    Attempt, Chosen, Command, ContentHash, ErrorClass, Grounds, NextAgent, Outcome, Payload, Plan, Position, Settled,
+    Task, TimerKind, Timestamp, Usage,
 };
 use std::sync::Arc;
 
@@ -196,6 +196,7 @@ pub struct Assigned {
     pub chosen: Arc<Chosen>,
     pub attempt: u32,
     pub by_contract: bool,
+    pub grounds: Option<Arc<Grounds>>,
     pub accept_by: Timestamp,
     /// The latest moment at which a report on it counts.
     pub attempt_deadline: Timestamp,

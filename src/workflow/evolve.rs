@@ -180,7 +180,8 @@ fn chosen(workflow: &mut Workflow, decision: &Decision) {
     spend(workflow, &decision.attempts);
     match decision.settled.choice {
         Choice::None => {
-            let (eligible, busy) = (decision.settled.eligible.clone().into(), decision.settled.busy.clone().into());
+            let eligible = decision.settled.eligible.iter().map(ToString::to_string).collect();
+            let busy = decision.settled.busy.clone().into();
             open(workflow, &decision.step_id, decision.question, ChoiceState::Refused { eligible, busy });
         }
         Choice::Agent(_) | Choice::Done => {
@@ -200,6 +201,7 @@ fn assign(workflow: &mut Workflow, assigned: &Assigned, at: Timestamp) {
     step.topic_name = Arc::clone(&assigned.chosen.topic_name);
     step.attempt = assigned.attempt;
     step.by_contract = assigned.by_contract;
+    step.grounds.clone_from(&assigned.grounds);
     step.assigned_at = at;
     step.progress_at = None;
     step.ended_at = None;
@@ -213,6 +215,7 @@ fn close(workflow: &mut Workflow, step_id: &str, status: StepStatus, at: Timesta
     workflow.used.usage = workflow.used.usage.plus(usage);
     if let Some(step) = step_mut(workflow, step_id) {
         step.status = status;
+        step.grounds = None;
         step.ended_at = Some(at);
     }
 }
@@ -285,6 +288,7 @@ fn applied(workflow: &mut Workflow, command: &Arc<Command>, at: Timestamp) {
             let step = step_or_new(workflow, &step_id.into());
             let had = step.status.is_assigned().then(|| Arc::clone(&step.agent_name));
             step.status = StepStatus::Waiting;
+            step.grounds = None;
             step.ended_at = None;
             let trouble = step.trouble_mut();
             if let Some(had) = had {
@@ -331,6 +335,7 @@ fn ended(workflow: &mut Workflow, outcome: Outcome, at: Timestamp) {
     let end = |step: &mut Step| {
         let begun = step.attempt > 0;
         step.status = if begun { StepStatus::Failed } else { StepStatus::Skipped };
+        step.grounds = None;
         step.ended_at = Some(at);
     };
     workflow.steps.change(|step| !step.status.is_over(), end);

@@ -1,6 +1,6 @@
 //! What is known of one task. Everything here is in the snapshot; nothing else decides.
 
-use super::{Command, Payload, Plan, PlannedStep, Steps, Task, Timestamp, Usage};
+use super::{Command, Grounds, Payload, Plan, PlannedStep, Steps, Task, Timestamp, Usage};
 use std::fmt;
 use std::sync::Arc;
 
@@ -159,6 +159,8 @@ pub struct Step {
     pub attempt: u32,
     /// Picked because its contract fits: by contract an agent is picked at most once per route.
     pub by_contract: bool,
+    /// While an agent has it.
+    pub grounds: Option<Arc<Grounds>>,
     pub assigned_at: Timestamp,
     pub progress_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
@@ -252,6 +254,7 @@ impl Step {
             topic_name: Arc::default(),
             attempt: 0,
             by_contract: false,
+            grounds: None,
             assigned_at: Timestamp(0),
             progress_at: None,
             ended_at: None,

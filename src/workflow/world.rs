@@ -40,6 +40,9 @@ pub trait World {
 
     /// Why the output is not what the agent declares, or not what the step's own contract asks for.
     fn output_fault(&self, topic_name: &str, contract: Option<&str>, output: &Payload) -> Option<String>;
+
+    /// Whether an output is held against a schema that refuses something: the agent's, or the step's own contract.
+    fn verifies(&self, topic_name: &str, contract: Option<&str>) -> bool;
 }
 
 /// Whom a choice could go to.
@@ -105,6 +108,8 @@ pub struct Rules {
     pub max_depth: usize,
     pub max_replans: u32,
     pub plan_fallback: PlanFallback,
+    /// Whether texts that an agent turned out to be right for are told of.
+    pub learn: bool,
 }
 
 /// Ample: for whoever has no configuration.
@@ -134,6 +139,7 @@ impl Default for Rules {
             max_depth: 1_000,
             max_replans: 1,
             plan_fallback: PlanFallback::default(),
+            learn: true,
         }
     }
 }

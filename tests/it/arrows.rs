@@ -19,14 +19,30 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["contract", "kafka", "selection"]),
     ("sources", &["config", "contract", "kafka", "selection", "telemetry"]),
     ("dispatch", &["agent", "config", "contract", "kafka", "selection", "telemetry"]),
-    ("insights", &["contract", "kafka", "selection", "telemetry", "worker"]),
+    ("insights", &["contract", "kafka", "selection", "telemetry", "worker", "workflow"]),
+    ("experiments", &["contract", "kafka", "selection", "workflow"]),
     ("http", &["dispatch", "telemetry"]),
     ("embedded", &["config", "selection"]),
     ("embeddings", &["selection"]),
     ("config", &[]),
     ("demo", &["agent", "contract", "selection", "workflow"]),
     ("telemetry", &[]),
-    ("cli", &["config", "contract", "demo", "kafka", "agent", "service", "selection", "embedded", "http", "workflow"]),
+    (
+        "cli",
+        &[
+            "config",
+            "contract",
+            "demo",
+            "experiments",
+            "kafka",
+            "agent",
+            "service",
+            "selection",
+            "embedded",
+            "http",
+            "workflow",
+        ],
+    ),
 ];
 const ROOT: &str = "service";
 

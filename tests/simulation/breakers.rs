@@ -70,6 +70,7 @@ fn health(name: &str, breaker: BreakerState, turn: i32) -> AgentHealth {
         trend: Default::default(),
         alerts: vec![],
         anomalies: AnomalyWatch::default(),
+        prediction: Default::default(),
         instances: Vec::new(),
         in_flight: None,
         capacity: None,

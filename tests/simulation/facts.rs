@@ -1,6 +1,7 @@
 //! What must be true of facts and of the workflow they fold to.
 
 use super::processes;
+use super::split;
 use super::violated;
 use baton::workflow::{
     CommandKind, Event, Fact, Limits, OnStepFailure, Outcome, Phase, StepStatus, TimerKind, Timestamp, Usage, Workflow,
@@ -28,7 +29,8 @@ pub(super) fn fits(task_id: &str, workflow: &Workflow, event: &Event) {
         }
         (Fact::AgentChosen(decision), _) => {
             let question = decision.question;
-            question == last + 1 || (question <= last && workflow.choice(question).is_some())
+            (question == last + 1 || (question <= last && workflow.choice(question).is_some()))
+                && decision.settled.variant == split::variant_of(workflow)
         }
         (Fact::StepAssigned(assigned), _) => {
             let before = workflow.step(&assigned.step_id);

@@ -23,6 +23,7 @@ mod people;
 mod plans;
 mod processes;
 mod seeds;
+mod split;
 mod witness;
 mod world;
 

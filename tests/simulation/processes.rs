@@ -2,9 +2,11 @@
 
 use super::agents;
 use super::breakers;
+use super::dice::Dice;
 use super::kafka::{FakeLog, Host as _, Seat};
 use super::lines::{self, Standing};
 use super::llm::SimRunner;
+use super::split;
 use super::violated;
 use super::witness::Onlooker;
 use super::world::{PREFIX, World};
@@ -125,6 +127,11 @@ fn rules(plan_fallback: PlanFallback) -> Rules {
     }
 }
 
+fn policy(dice: &Dice) -> Policy {
+    let llm = *dice.one(&[LlmUse::Always, LlmUse::Ambiguous, LlmUse::Ambiguous, LlmUse::Never]);
+    Policy { llm, llm_available: true, ..Policy::default() }
+}
+
 fn settings(world: &World, name: &str) -> Settings {
     let dice = &world.dice;
     Settings {
@@ -135,11 +142,7 @@ fn settings(world: &World, name: &str) -> Settings {
         dead_letter_ratio: 0.5,
         heartbeat_timeout: agents::SILENCE,
         probes: breakers::PROBES,
-        policy: Policy {
-            llm: *dice.one(&[LlmUse::Always, LlmUse::Ambiguous, LlmUse::Ambiguous, LlmUse::Never]),
-            llm_available: true,
-            ..Policy::default()
-        },
+        strategies: split::strategies(policy(dice), policy(dice)),
         window: Window { millis: *dice.one(&[5_000, 600_000, 600_000]), count: *dice.one(&[2, 1_000, 1_000]) },
         prefix: PREFIX.to_owned(),
         worker: name.to_owned(),
@@ -179,6 +182,7 @@ fn boot(world: &World, process: usize) {
         registry: Arc::clone(&world.registry),
         presence: Arc::clone(&world.presence),
         agent_health: Arc::clone(&world.agent_health),
+        experiments: Arc::clone(&world.experiments),
         metrics: Arc::new(Metrics::new()),
         health: Health::new(),
         stop: Arc::clone(&stop),

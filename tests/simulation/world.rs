@@ -9,10 +9,11 @@ use super::lines;
 use super::model::Model;
 use super::people::{self, People};
 use super::processes::{self, Process};
+use super::split;
 use super::violated;
 use baton::contract::{Codec, Contract, ContractNames, RecordKind, SchemaCache, WriterSchema};
 use baton::partition::INPUTS;
-use baton::worker::{Need, Outgoing, SharedAgentHealth, SharedPresence, SharedRegistry};
+use baton::worker::{Need, Outgoing, SharedAgentHealth, SharedExperiments, SharedPresence, SharedRegistry};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
@@ -24,7 +25,7 @@ pub(crate) const PREFIX: &str = "sim";
 pub(crate) const SESSION: i64 = 6_000;
 const TRANSACTION: i64 = 10_000;
 /// The first moment of every run, in milliseconds since the epoch.
-const BEGINNING: i64 = 1_800_000_000_000;
+pub(super) const BEGINNING: i64 = 1_800_000_000_000;
 /// Once nothing goes wrong any more, what is due has happened after so long.
 const SLACK: i64 = 20_000;
 /// More steps than any run needs.
@@ -43,6 +44,7 @@ pub(crate) struct World {
     pub(crate) registry: Arc<SharedRegistry>,
     pub(crate) presence: Arc<SharedPresence>,
     pub(crate) agent_health: Arc<SharedAgentHealth>,
+    pub(crate) experiments: Arc<SharedExperiments>,
     pub(crate) breakers: RefCell<breakers::Due>,
     pub(crate) names: Arc<ContractNames>,
     pub(crate) codec: Arc<Codec>,
@@ -105,6 +107,7 @@ impl World {
             registry: Arc::default(),
             presence: Arc::default(),
             agent_health: Arc::default(),
+            experiments: Arc::default(),
             breakers: RefCell::default(),
             names: Arc::default(),
             codec,
@@ -123,6 +126,7 @@ impl World {
             lull: Cell::new(0),
             loud,
         });
+        world.experiments.set(split::experiments());
         agents::register_all(&world);
         for name in agents::topics() {
             if world.dice.percent(90) {

@@ -1,11 +1,13 @@
 //! `baton agents show`: how an agent does, from its definition, its health and its heartbeats.
 
-use super::table::{Entry, Table};
+use super::table::{self, Entry, Table};
 use super::{named, rounded, row};
 use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::output::{self, Format, safe};
-use crate::contract::{ActiveAlert, AgentHealth, AgentStatistics, AlertMetric, InstanceStanding, rfc3339};
+use crate::contract::{
+    ActiveAlert, AgentHealth, AgentPrediction, AgentStatistics, AlertMetric, InstanceStanding, rfc3339,
+};
 use crate::selection::Registry;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -14,15 +16,17 @@ use std::fmt::Write;
 pub(super) async fn run(context: &Context, name: &str, format: Format) -> anyhow::Result<Done> {
     let table = Table::read(context).await?;
     let found = named(&table, name)?;
+    let examples = table::examples(context, &table).await?;
+    let remembered = |entry: &Entry| examples.get(&entry.key).copied().unwrap_or_default();
     match format {
         Format::Json => {
             let registry = table.registry();
-            let all: Vec<Value> = found.iter().map(|entry| whole(entry, &registry)).collect();
+            let all: Vec<Value> = found.iter().map(|entry| whole(entry, &registry, remembered(entry))).collect();
             output::line(serde_json::to_string_pretty(&all)?)?;
         }
         Format::Table => {
             for entry in found {
-                output::raw(told(entry).as_bytes())?;
+                output::raw(told(entry, remembered(entry)).as_bytes())?;
             }
         }
     }
@@ -30,14 +34,15 @@ pub(super) async fn run(context: &Context, name: &str, format: Format) -> anyhow
 }
 
 /// The row of `agents list`, and all there is beside it.
-fn whole(entry: &Entry, registry: &Registry) -> Value {
+fn whole(entry: &Entry, registry: &Registry, examples: usize) -> Value {
     let mut value = row(entry, registry);
     value["definition"] = json!(entry.definition);
     value["health"] = json!(entry.health);
+    value["examples"] = json!(examples);
     value
 }
 
-fn told(entry: &Entry) -> String {
+fn told(entry: &Entry, examples: usize) -> String {
     let mut text = String::new();
     let mut say = |line: String| writeln!(text, "{}", line.trim_end()).expect("writing to a string cannot fail");
     let (name, version) = (entry.agent_name.as_deref().unwrap_or("-"), entry.definition.as_ref());
@@ -58,6 +63,9 @@ fn told(entry: &Entry) -> String {
             say("  nothing is known yet of how it does: no assignment of it has ended, and no instance was heard of"
                 .to_owned())
         }
+    }
+    if examples > 0 {
+        say(format!("  examples: {examples} texts of tasks that it turned out to be right for"));
     }
     for heartbeat in &entry.heartbeats {
         let known = entry.health.iter().flat_map(|health| &health.instances);
@@ -102,12 +110,21 @@ fn health_lines(health: &AgentHealth) -> Vec<String> {
     lines.push(format!("  score {:.2} ({})", health.score, parts.join(" × ")));
     lines.extend(health.alerts.iter().map(unusual));
     lines.push(format!("  overall: {}", statistics(&health.overall)));
+    lines.extend(predictions(&health.prediction));
     let kinds = |what: &str, kinds: &BTreeMap<String, AgentStatistics>| -> Vec<String> {
         kinds.iter().map(|(name, one)| format!("  {what} {}: {}", safe(name), statistics(one))).collect()
     };
     lines.extend(kinds("capability", &health.capabilities));
     lines.extend(kinds("task type", &health.task_types));
     lines
+}
+
+/// How good predictions of its work turned out; none before the first.
+fn predictions(of: &AgentPrediction) -> Option<String> {
+    let covered = of.coverage.get().map(|share| format!("{:.0} % of latencies in the 90 % range", share * 100.0));
+    let brier = of.brier.get().map(|score| format!("Brier score {score:.3}"));
+    let parts: Vec<String> = covered.into_iter().chain(brier).collect();
+    (!parts.is_empty()).then(|| format!("  predictions: {}", parts.join(", ")))
 }
 
 /// A line of something unusual that goes on.

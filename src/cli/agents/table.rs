@@ -4,7 +4,8 @@ use crate::agent::definition::compile;
 use crate::cli::context::Context;
 use crate::cli::records::{Records, raw};
 use crate::contract::{
-    AgentDefinition, AgentHealth, AgentHeartbeat, Codec, ContractNames, Definition, FORCED, Undecided,
+    AgentDefinition, AgentExamples, AgentHealth, AgentHeartbeat, Codec, ContractNames, Definition, FORCED, Undecided,
+    WireRecord,
 };
 use crate::kafka::KafkaFault;
 use crate::kafka::tail::Start;
@@ -101,7 +102,7 @@ impl Table {
                 entry.heartbeats.push(heartbeat);
             }
         }
-        for (key, health) in health(&records, &codec).await? {
+        for (key, health) in last::<AgentHealth>(&records, &codec, "agent-health").await? {
             if let Some(entry) = found.get_mut(&key) {
                 entry.health = Some(Box::new(health));
             }
@@ -110,10 +111,22 @@ impl Table {
     }
 }
 
-/// The last word on each agent's health, by topic name. Whoever has not run `baton apply` since there is such a topic has
-/// none.
-async fn health(records: &Records<'_>, codec: &Codec) -> anyhow::Result<BTreeMap<String, AgentHealth>> {
-    let all = match records.read("agent-health", Start::Beginning, |_| true).await {
+/// How many texts of tasks each agent is remembered to have been right for, as it is defined now, by topic name.
+pub(super) async fn examples(context: &Context, table: &Table) -> anyhow::Result<BTreeMap<String, usize>> {
+    let records = Records::new(context)?;
+    let codec = Codec::new(&context.config.kafka.prefix, [], Arc::clone(records.schemas()));
+    let mut all = last::<AgentExamples>(&records, &codec, "examples").await?;
+    all.retain(|key, record| {
+        let agent = table.entries.iter().find(|entry| entry.key == *key).and_then(|entry| entry.agent.as_ref());
+        agent.is_some_and(|agent| agent.fingerprint() == record.definition.cast_unsigned())
+    });
+    Ok(all.into_iter().map(|(key, record)| (key, record.examples.len())).collect())
+}
+
+/// The last word on each agent in a table of ours, by topic name. Whoever has not run `baton apply` since there is such a
+/// topic has none.
+async fn last<T: WireRecord>(records: &Records<'_>, codec: &Codec, topic: &str) -> anyhow::Result<BTreeMap<String, T>> {
+    let all = match records.read(topic, Start::Beginning, |_| true).await {
         Ok(all) => all,
         Err(error) if matches!(error.downcast_ref(), Some(KafkaFault::NoTopic(_))) => return Ok(BTreeMap::new()),
         Err(error) => return Err(error),

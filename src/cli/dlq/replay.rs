@@ -17,7 +17,7 @@ use crate::contract::{
     is_records_own, made_id,
 };
 use crate::kafka::admin::Admin;
-use crate::kafka::replayer::{Outcome, Outgoing, Replayer};
+use crate::kafka::sole_writer::{Outcome, Outgoing, SoleWriter};
 use crate::kafka::tail::{Next, Start, Tailed};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
@@ -40,7 +40,8 @@ const READ_AHEAD: usize = 16;
 pub(super) async fn run(context: &Context, args: ReplayArgs) -> anyhow::Result<Done> {
     // Before anything is read: nobody else replays from here on.
     let kafka = context.config.kafka.clone();
-    let replayer = if args.dry_run { None } else { Some(spawn_blocking(move || Replayer::start(&kafka)).await??) };
+    let replayer =
+        if args.dry_run { None } else { Some(spawn_blocking(move || SoleWriter::start(&kafka, "replay")).await??) };
     let letters = letters::read(context, &args.filter).await?;
     let mut plan: Vec<(Letter, Fate)> = letters
         .into_iter()
@@ -119,7 +120,7 @@ fn confirmed(count: usize) -> anyhow::Result<bool> {
 
 async fn replay(
     context: &Context,
-    replayer: Replayer,
+    replayer: SoleWriter,
     plan: &mut [(Letter, Fate)],
     count: usize,
     rate: Option<u32>,
@@ -178,7 +179,7 @@ struct Writer<'a> {
     records: Records<'a>,
     codec: Codec,
     /// None while a transaction is under way on its thread.
-    replayer: Option<Replayer>,
+    replayer: Option<SoleWriter>,
     batch: Vec<(usize, [Outgoing; 2])>,
     bytes: usize,
     most: usize,
@@ -189,7 +190,7 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(context: &'a Context, replayer: Replayer, count: usize, rate: Option<u32>) -> anyhow::Result<Self> {
+    fn new(context: &'a Context, replayer: SoleWriter, count: usize, rate: Option<u32>) -> anyhow::Result<Self> {
         let records = Records::new(context)?;
         Ok(Self {
             codec: Codec::new(&context.config.kafka.prefix, [], Arc::clone(records.schemas())),

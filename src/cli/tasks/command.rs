@@ -5,7 +5,7 @@ use crate::cli::Done;
 use crate::cli::args::CommandArgs;
 use crate::cli::context::{Context, WrongUse};
 use crate::cli::follow::{AHEAD, follow};
-use crate::cli::fresh::{new_id, now_millis};
+use crate::cli::fresh::{new_id, now_millis, user};
 use crate::cli::output::{self, Format, cell};
 use crate::cli::records::{Records, header};
 use crate::contract::{
@@ -212,13 +212,6 @@ fn tell(
         ));
     }
     Ok(if applied == Some(true) { Done::Well } else { Done::Badly })
-}
-
-/// Who runs this process, as far as it says so.
-fn user() -> String {
-    let named =
-        ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok()).find(|name| !name.is_empty());
-    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 #[cfg(test)]

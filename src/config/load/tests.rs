@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{Api, AskLlm, LogFormat};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 fn sources(file: &str, environment: &[(&str, &str)], set: &[&str]) -> (tempfile::TempDir, Sources) {
@@ -64,6 +65,37 @@ fn a_text_from_the_environment_takes_the_type_of_its_field() {
     assert_eq!(config.telemetry.log_format, LogFormat::Json);
     assert_eq!(config.registry.user.as_deref(), Some("1e3"));
     assert_eq!(config.registry.password.as_ref().map(crate::config::Secret::reveal), Some("007"));
+}
+
+#[test]
+fn a_strategy_is_routing_with_some_of_it_otherwise() {
+    let file = "[routing]\nmargin = 0.3\nllm_by_type = { lead = \"always\" }\n[routing.weights]\ncost = 0.2\n\
+                [strategies.frugal]\nllm = \"never\"\nweights = { cost = 2.0 }\n[strategies.same]\n";
+    let config = load(file, &[("BATON__STRATEGIES__FRUGAL__EPSILON", "0.4")], &[]);
+    let frugal = config.strategies["frugal"].over(&config.routing);
+    assert_eq!((frugal.llm, frugal.llm_by_type.len()), (AskLlm::Never, 0));
+    assert_eq!((frugal.margin, frugal.epsilon), (0.3, 0.4));
+    assert_eq!((frugal.weights.cost, frugal.weights.success), (2.0, 1.0));
+    let same = config.strategies["same"].over(&config.routing);
+    assert_eq!((same.llm_by_type.len(), same.weights.cost), (1, 0.2));
+}
+
+#[test]
+fn what_is_wrong_with_a_strategy_is_told_under_its_own_key() {
+    let file = "[strategies.default]\n[strategies.\"a b\"]\n[strategies.odd]\nmargin = 2.0\nmodels = [\"none\"]\n\
+                select_rules_file = \"/nowhere\"\nweights = { cost = -1.0 }\nsalt = 1\n";
+    let faults = faults(file, &[], &[]);
+    let keys: BTreeSet<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
+    let wanted = [
+        "strategies.a b",
+        "strategies.default",
+        "strategies.odd.margin",
+        "strategies.odd.models[0]",
+        "strategies.odd.salt",
+        "strategies.odd.select_rules_file",
+        "strategies.odd.weights.cost",
+    ];
+    assert_eq!(keys, BTreeSet::from(wanted));
 }
 
 #[test]

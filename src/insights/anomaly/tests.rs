@@ -163,6 +163,7 @@ fn an_agent_is_watched_in_all_it_does_and_told_of_in_words() {
             quality: None,
             capability: None,
             task_type: None,
+            prediction: None,
             at,
         };
         agent.take(&seen)

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::selection::{
-    Agent, Availability, Definition, LlmUse, Policy, Registry, Resolved, Room, Schemas, topic_name,
+    Agent, Availability, Definition, LlmUse, Policy, Registry, Resolved, Room, Schemas, Strategies, topic_name,
 };
 use crate::workflow::PlannedStep;
 
@@ -20,15 +20,15 @@ fn registry() -> Registry {
 
 struct Scene {
     registry: Registry,
-    policy: Policy,
+    strategies: Strategies,
     rules: Rules,
     schemas: Schemas,
 }
 
 impl Scene {
     fn new() -> Self {
-        let policy = Policy { llm: LlmUse::Never, ..Policy::default() };
-        Self { registry: registry(), policy, rules: Rules::default(), schemas: Schemas::default() }
+        let strategies = Policy { llm: LlmUse::Never, ..Policy::default() }.into();
+        Self { registry: registry(), strategies, rules: Rules::default(), schemas: Schemas::default() }
     }
 
     /// The world with so much room, and so many in line, at A and at B.
@@ -40,7 +40,7 @@ impl Scene {
             registry: &self.registry,
             availability: Availability::from_iter(both.clone().map(|(topic, _)| topic))
                 .with_room(both.into_iter().collect()),
-            policy: &self.policy,
+            strategies: self.strategies.clone(),
             rules: &self.rules,
             schemas: &self.schemas,
         }

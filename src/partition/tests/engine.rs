@@ -125,6 +125,29 @@ fn a_task_that_waited_commands_end_twice_in_one_decision_leaves_one_outcome_of_i
     assert_eq!((seen.outcomes.as_slice(), seen.withdrawn.len()), (&["t~0-0~a~1".to_owned()][..], 1));
 }
 
+#[test]
+fn only_an_output_that_was_held_against_a_schema_and_taken_teaches() {
+    let whole = |objective: &str| Task {
+        submitted_by: Some("s".repeat(1_000)),
+        plan: Some(
+            vec![PlannedStep { step_id: "a".to_owned(), objective: objective.to_owned(), ..PlannedStep::default() }]
+                .into(),
+        ),
+        ..plain()
+    };
+    let checked = |objective: &str| changed(whole(objective), |steps| steps[0].output_contract = Some("{}".to_owned()));
+    let lessons = |word: &[Input]| history(word).1.lessons;
+    assert_eq!(lessons(&[task(whole("paint it")), done("a", 1, "a", "1")]), [], "nobody looked at it");
+    assert_eq!(lessons(&[task(checked("paint it")), done("a", 1, "a", "rubbish")]), [], "it was not taken");
+    let failed = failed("a", 1, "a", ErrorClass::Transient);
+    assert_eq!(lessons(&[task(checked("paint it")), failed.clone()]), []);
+    let lesson = Lesson { text: "paint it".to_owned(), source: Some("s".repeat(128)), definition: 7 };
+    assert_eq!(lessons(&[task(checked(" paint it\n")), done("a", 1, "a", "1")]), [lesson]);
+    let retried = [task(whole(&"wall ".repeat(1_000))), failed, retry_of("a", 1, 10), done("a", 2, "b", "2")];
+    let [lesson] = &lessons(&retried)[..] else { panic!("there is one") };
+    assert_eq!(lesson.text.chars().count(), crate::selection::bounds::EXAMPLE);
+}
+
 fn workflow(partition: &Partition) -> &Workflow {
     partition.workflow("t").expect("it is kept whole")
 }

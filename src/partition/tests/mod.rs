@@ -5,8 +5,8 @@ mod engine;
 
 use super::*;
 use crate::workflow::{
-    AgentTraits, Answer, AssignmentId, Choice, Choosing, Chosen, CommandKind, ErrorClass, Event, Fact, Input, Labels,
-    Payload, Phase, Position, Prospects, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said,
+    AgentTraits, Answer, AssignmentId, Choice, Choosing, Chosen, CommandKind, ErrorClass, Event, Fact, Grounds, Input,
+    Labels, Payload, Phase, Position, Prospects, Report, ReportError, ReportStatus, RetryRule, RetryRules, Rules, Said,
     Settled, SettledBy, Step, Submission, Task, Timer, TimerKind, Timestamp, Verdict, Workflow, World, evolve,
 };
 use proptest::prelude::*;
@@ -65,8 +65,11 @@ impl Small {
             degraded: None,
             propensity: None,
             beside: None,
-            eligible,
+            eligible: eligible.into_iter().map(Into::into).collect(),
+            grounds: Some(Arc::new(Grounds { teaches: Some(7), ..Grounds::new(0.9, Some([1.0, 2.0, 3.0])) })),
             busy: vec![],
+            strategy: None,
+            variant: None,
         }
     }
 
@@ -135,6 +138,10 @@ impl World for Small {
 
     fn output_fault(&self, _: &str, _: Option<&str>, output: &Payload) -> Option<String> {
         (output.text() == "rubbish").then(|| "it is rubbish".to_owned())
+    }
+
+    fn verifies(&self, topic_name: &str, contract: Option<&str>) -> bool {
+        topic_name == "b" || contract.is_some()
     }
 }
 
@@ -224,6 +231,7 @@ struct Seen {
     withdrawn: Vec<(String, String)>,
     /// Assignments of whose end an outcome tells.
     outcomes: Vec<String>,
+    lessons: Vec<Lesson>,
     dead: usize,
 }
 
@@ -252,6 +260,8 @@ impl Seen {
                     let (step_id, attempt) = (&*out.ended.step_id, out.ended.attempt);
                     let id = AssignmentId { task_id: "t", accepted: out.task.accepted, step_id, attempt };
                     self.outcomes.push(id.to_string());
+                    assert!(out.ended.grounds.is_some(), "what was expected of it is known to its end");
+                    self.lessons.extend(out.lesson.clone());
                 }
             }
         }
@@ -309,6 +319,8 @@ impl Seen {
             let before = open(&workflow);
             evolve(&mut workflow, event);
             ended.extend(before.difference(&open(&workflow)).cloned());
+            let strays = workflow.steps.iter().any(|step| step.grounds.is_some() != step.status.is_assigned());
+            assert!(!strays, "grounds are kept while an agent has the step, and not longer: {workflow:?}");
         }
         ended.sort();
         ended

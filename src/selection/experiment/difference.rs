@@ -109,7 +109,9 @@ impl Difference {
     fn settled(&self) -> Option<(f64, f64)> {
         // A small arm may have met nothing rare yet, a failure or what takes long: it scatters as much as both together.
         let both = (self.scatter[0] + self.scatter[1]) / (f64::from(self.counts[0]) + f64::from(self.counts[1]));
-        let of = |at: usize| (self.scatter[at] / f64::from(self.counts[at])).max(both);
+        // One that always gave the same, such as failures only, has no scatter: its next outcome may be one as the other arm's.
+        let apart = (self.means[1] - self.means[0]).powi(2);
+        let of = |at: usize| ((self.scatter[at] + apart) / f64::from(self.counts[at])).max(both);
         let variance = of(0) / (1.0 - self.share) + of(1) / self.share;
         let variance = variance.max(self.squares / self.estimates);
         (self.counts.iter().all(|count| *count >= FEW) && variance > 0.0).then_some((self.estimates, variance))

@@ -99,6 +99,20 @@ fn a_variant_that_is_clearly_worse_is_stopped_and_one_that_is_not_goes_on() {
 }
 
 #[test]
+fn arms_that_always_give_the_same_differ_if_they_give_another() {
+    let mut seen = Difference::new(0.5);
+    for number in 0..80_u32 {
+        let (arm, value) = if number % 2 == 0 { (Arm::Control, 1.0) } else { (Arm::Variant, 0.0) };
+        seen.take(arm, value);
+    }
+    let guardrail = Guardrail { better: Better::Higher, tolerated: 0.05, level: 0.01 };
+    assert!(guardrail.is_broken(&seen) && seen.p_value() < 0.001, "{:?}", seen.interval(0.02));
+    let mut alike = Difference::new(0.5);
+    (0..80).for_each(|number| alike.take([Arm::Control, Arm::Variant][number % 2], 1.0));
+    assert_eq!((alike.interval(0.05), alike.p_value()), (None, 1.0));
+}
+
+#[test]
 fn wrong_shares_are_found_and_right_ones_are_not() {
     for wanted in [[0.5, 0.5], [0.9, 0.1]] {
         let contradicted = |seed, variant: f64, tasks: u32| {

@@ -117,7 +117,7 @@ fn obeys(words: &[&str], order: &[&[&str]]) -> Option<String> {
 }
 
 /// Neither seen nor white space: controls but tabs and line ends, zero widths, and what turns the direction of writing.
-fn is_hidden(c: char) -> bool {
+pub(in crate::selection) fn is_hidden(c: char) -> bool {
     let control = c.is_control() && !matches!(c, '\n' | '\r' | '\t');
     control
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

@@ -9,6 +9,7 @@ mod overlap;
 
 use super::names::{same_name, shown};
 use super::registry::Registry;
+pub(super) use instructions::is_hidden;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

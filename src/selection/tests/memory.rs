@@ -1,7 +1,7 @@
 use super::*;
-use crate::workflow::Timestamp;
+use crate::workflow::{SettledBy, Timestamp};
 
-const KEEP: Keep = Keep { examples: 6, from_one_source: 2 };
+const KEEP: Keep = Keep { examples: 6, from_one_source: 2, of_agent: 9 };
 
 fn painter() -> Agent {
     compile(able("painter", &["paint walls", "paint doors"])).expect("sound")
@@ -66,7 +66,11 @@ fn poison_does_not_turn_a_choice_that_others_confirmed() {
         candidates[0].agent_name.to_string()
     };
     assert_eq!(flooded(Keep::default()), "baker");
-    assert_eq!(flooded(Keep { examples: 200, from_one_source: 200 }), "thief", "without the bounds it works");
+    assert_eq!(
+        flooded(Keep { examples: 200, from_one_source: 200, of_agent: 200 }),
+        "thief",
+        "without the bounds it works"
+    );
 }
 
 #[test]
@@ -78,8 +82,54 @@ fn the_same_text_is_kept_once_and_a_blank_one_never() {
     assert!(!memory.learn(&agent, confirmed("my wall", "b", 2)), "it is a's, and does not count as b's");
     assert!(memory.learn(&agent, confirmed("my wall ", "a", 2)), "confirmed again");
     assert_eq!(texts(&memory, &agent), ["my wall"]);
-    memory.learn(&agent, confirmed(&"long ".repeat(1_000), "a", 3));
+    memory.learn(&agent, confirmed(&"long".repeat(1_000), "a", 3));
     assert_eq!(texts(&memory, &agent)[0].chars().count(), bounds::EXAMPLE);
+}
+
+#[test]
+fn what_nobody_sees_is_not_kept_and_a_text_of_nothing_else_is_none() {
+    let (mut memory, agent) = (Memory::new(KEEP), painter());
+    assert!(!memory.learn(&agent, confirmed("\u{0}\u{7f}\u{200b}\n\u{202e}", "a", 1)));
+    assert!(memory.learn(&agent, confirmed("my\u{0}wall \u{202e}let\u{200b}ters\r\n\u{1b}[2J", "a", 1)));
+    assert_eq!(texts(&memory, &agent), ["my wall letters [2J"]);
+    assert!(memory.learn(&agent, confirmed(&format!("{}end", "\u{0}".repeat(100)), "b", 2)));
+    assert!(memory.learn(&agent, confirmed(&"🦀".repeat(1_000_000), "c", 3)));
+    assert!(texts(&memory, &agent).iter().all(|text| text.chars().count() <= bounds::EXAMPLE));
+}
+
+#[test]
+fn of_too_many_in_all_the_oldest_goes_of_whoever_brought_most() {
+    let names: Vec<String> = (0..10).map(|i| format!("paint {i}")).collect();
+    let agent = compile(able("painter", &names.iter().map(String::as_str).collect::<Vec<_>>())).expect("sound");
+    let mut memory = Memory::new(KEEP);
+    let of = |i: usize, text: &str, source: &str, at| Confirmed {
+        capability: Some(format!("paint {i}")),
+        ..confirmed(text, source, at)
+    };
+    for (i, source) in ["a", "b", "c"].into_iter().enumerate() {
+        assert!(memory.learn(&agent, of(i, &format!("the wall of {source}"), source, 1)));
+    }
+    for i in 0..100 {
+        memory.learn(&agent, of(i % 10, &format!("poison {i}"), "mallory", 1_000 + i64::try_from(i).expect("small")));
+    }
+    let kept = texts(&memory, &agent);
+    assert_eq!(kept.len(), 9, "{kept:?}");
+    assert_eq!(kept.iter().filter(|text| text.starts_with("the wall")).count(), 3, "{kept:?}");
+    assert!(kept.iter().any(|text| text == "poison 99"), "{kept:?}");
+    assert!(!memory.learn(&agent, of(5, "older than all of theirs", "mallory", 2)), "it would be the first to go");
+}
+
+#[test]
+fn what_is_put_in_place_keeps_the_bounds_and_tells_whether_texts_are_others() {
+    let (mut memory, agent) = (Memory::new(KEEP), painter());
+    let all = |count: i64, later| (0..count).map(move |i| confirmed(&format!("wall {i}"), &format!("s{i}"), i + later));
+    assert!(memory.put("painter", agent.fingerprint(), all(50, 0)));
+    assert_eq!(memory.len(), 6);
+    assert!(!memory.put("painter", agent.fingerprint(), all(50, 1_000)), "confirmed again, and nothing new");
+    assert!(memory.put("painter", agent.fingerprint() + 1, all(50, 0)), "of another definition");
+    assert_eq!(memory.examples(&agent).count(), 0);
+    assert!(memory.put("painter", 1, []) && memory.is_empty());
+    assert!(!memory.forget("painter"));
 }
 
 #[test]
@@ -102,7 +152,7 @@ fn a_definition_that_says_something_else_is_not_remembered() {
     let registry = |definition: Definition| registry_of(vec![definition]);
     let mut same = memory.clone();
     let owner = registry(with(|it| it.owner = Some("me".to_owned())));
-    assert!(!same.forget_changed(&owner), "who owns it changes nothing");
+    assert!(same.forget_changed(&owner).is_empty(), "who owns it changes nothing");
     assert_eq!(same.examples(owner.agent("painter").expect("registered")).count(), 1);
     for change in [
         (|it| it.version = "1.0.1".to_owned()) as fn(&mut Definition),
@@ -113,11 +163,41 @@ fn a_definition_that_says_something_else_is_not_remembered() {
         let changed = registry(with(change));
         assert_eq!(memory.examples(changed.agent("painter").expect("registered")).count(), 0);
         let mut memory = memory.clone();
-        assert!(memory.forget_changed(&changed));
+        assert_eq!(memory.forget_changed(&changed), ["painter"]);
         assert!(memory.is_empty());
     }
-    assert!(memory.forget_changed(&registry(able("other", &["x"]))), "it is gone");
+    let faulty = Fault { agent_name: "painter".to_owned(), version: String::new(), faults: vec!["no".to_owned()] };
+    let unsure = Registry::new(BTreeMap::from([("painter".to_owned(), Err(faulty))]));
+    assert!(memory.forget_changed(&unsure).is_empty(), "nobody knows yet what it will say");
+    assert_eq!(memory.forget_changed(&registry(able("other", &["x"]))), ["painter"], "it is gone");
 }
+
+#[test]
+fn what_was_in_doubt_is_plain_once_the_like_of_it_was_confirmed() {
+    let trades = || vec![able("Painter", &["paint walls"]), able("Plumber", &["mend pipes"])];
+    let before = World::of(trades()).objective("the bathroom is under water again").settled();
+    assert_eq!((before.by, &before.choice), (SettledBy::Local, &chose("Painter")));
+    let agents: Vec<Arc<Agent>> = trades().into_iter().map(|it| Arc::new(compile(it).expect("sound"))).collect();
+    let mut memory = Memory::default();
+    for (i, text) in FLOODS.into_iter().enumerate() {
+        let one = Confirmed { capability: None, ..confirmed(text, &format!("s{}", i % 3), 1) };
+        memory.learn(&agents[1], one);
+    }
+    let entries = agents.iter().map(|agent| (agent.topic_name().to_owned(), Ok(Arc::clone(agent)))).collect();
+    let registry = Registry::remembering(entries, memory, None);
+    let after = World::of_registry(registry).objective("the bathroom is under water again").settled();
+    assert_eq!((after.by, &after.choice), (SettledBy::ClearWinner, &chose("Plumber")), "{after:?}");
+    assert!(after.confidence > before.confidence);
+}
+
+const FLOODS: [&str; 6] = [
+    "the kitchen is under water",
+    "water stands in the cellar",
+    "there is water all over the floor",
+    "the washing machine runs over, water everywhere",
+    "our office is under water since this morning",
+    "it drips, and the carpet is full of water",
+];
 
 #[test]
 fn memory_teaches_and_stays_when_another_agent_comes() {

@@ -3,6 +3,7 @@
 mod breakers;
 mod choosing;
 mod definitions;
+mod grounds;
 mod lint;
 mod meaning;
 mod memory;
@@ -214,6 +215,10 @@ fn failed(code: &str) -> Answer {
 
 fn chose(name: &str) -> Choice {
     Choice::Agent(name.to_owned())
+}
+
+fn eligible(settled: &Settled) -> Vec<&str> {
+    settled.eligible.iter().map(AsRef::as_ref).collect()
 }
 
 fn excluded<'a>(settled: &'a Settled, name: &str) -> &'a str {

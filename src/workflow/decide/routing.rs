@@ -120,6 +120,7 @@ fn settle(
 ) {
     let (choice, chosen, by_contract) =
         (settled.choice.clone(), settled.chosen.clone(), settled.by == SettledBy::Contract);
+    let grounds = settled.grounds.clone();
     facts.add(Fact::AgentChosen(Arc::new(Decision {
         question,
         step_id: Arc::clone(step_id),
@@ -160,6 +161,7 @@ fn settle(
         chosen,
         attempt,
         by_contract,
+        grounds,
         accept_by,
         attempt_deadline,
     })));
@@ -211,6 +213,7 @@ fn with_choosing<R>(workflow: &Workflow, step_id: &str, with: impl FnOnce(&Choos
     let says_itself = planned.is_some_and(|planned| planned.input_contract.is_some());
     Some(with(&Choosing {
         task,
+        submitted_at: workflow.submitted_at,
         objective: planned.map_or(&task.objective, |planned| &planned.objective),
         value: value.as_ref(),
         producer: producer.map(|step| &*step.topic_name).filter(|_| !says_itself),

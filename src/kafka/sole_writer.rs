@@ -1,8 +1,8 @@
-//! Writes records that lie elsewhere once more, each exactly once: the record and the mark that says so are one
-//! transaction.
+//! A writer of which there is one at a time, for people's commands that rest on what was read: a replay, an experiment's
+//! start.
 //!
-//! All replayers of one prefix share a transactional id. Whoever starts ends what an interrupted one left open, so that the
-//! marks read afterwards are all there are; one that still runs is fenced, and says so.
+//! All of one kind and prefix share a transactional id. Whoever starts ends what an interrupted one left open, so that what
+//! is read afterwards is all there is; one that still runs is fenced, and says so.
 //!
 //! Blocking, and for one thread.
 
@@ -19,17 +19,17 @@ const TRANSACTION_MS: &str = "10000";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-pub struct Replayer(TransactionalProducer);
+pub struct SoleWriter(TransactionalProducer);
 
-impl Replayer {
-    /// Takes the place of any other replayer.
+impl SoleWriter {
+    /// Takes the place of any other of this kind. The transactional id is `<prefix>.<kind>`.
     ///
     /// # Errors
     /// Brokers that do not answer or refuse.
-    pub fn start(kafka: &config::Kafka) -> Result<Self, KafkaFault> {
-        let mut client = settings::client(kafka, "replay");
+    pub fn start(kafka: &config::Kafka, kind: &str) -> Result<Self, KafkaFault> {
+        let mut client = settings::client(kafka, kind);
         client
-            .set("transactional.id", format!("{}.replay", kafka.prefix))
+            .set("transactional.id", format!("{}.{kind}", kafka.prefix))
             .set("transaction.timeout.ms", TRANSACTION_MS)
             .set("message.timeout.ms", TRANSACTION_MS)
             .set("enable.idempotence", "true")
@@ -37,9 +37,10 @@ impl Replayer {
             // The broker's limit is the one that counts.
             .set("message.max.bytes", "16777216");
         // No offsets are wanted back, of no topic.
-        TransactionalProducer::new(&client, "".into(), PATIENCE)
-            .map(Self)
-            .map_err(|error| KafkaFault::of(&error, "begin to replay", &kafka.bootstrap_servers).explained(kafka))
+        TransactionalProducer::new(&client, "".into(), PATIENCE).map(Self).map_err(|error| {
+            let what = format!("begin a transaction as {}.{kind}", kafka.prefix);
+            KafkaFault::of(&error, &what, &kafka.bootstrap_servers).explained(kafka)
+        })
     }
 
     /// Whether the last record that was refused for itself was so for what it holds.
