@@ -23,6 +23,7 @@ mod rules;
 mod slot;
 mod sources;
 mod start;
+mod table;
 
 use crate::config::Config;
 use crate::contract::{Codec, ContractNames, Registry, RegistryAuth};

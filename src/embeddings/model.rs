@@ -17,7 +17,7 @@ const TOGETHER: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
-        "{} cannot be read ({source}); give the directory of a sentence model, with config.json, tokenizer.json and \
+        "{} cannot be read; give the directory of a sentence model, with config.json, tokenizer.json and \
          model.safetensors", .path.display()
     )]
     Unreadable { path: PathBuf, source: std::io::Error },

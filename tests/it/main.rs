@@ -1,5 +1,5 @@
 //! Integration tests against a real Kafka and schema registry; see `support` for how these are found.
-#![allow(clippy::print_stderr, reason = "a failing test shows the logs of its processes")]
+#![allow(clippy::print_stderr, reason = "a failing test shows the logs of its processes, some what they measured")]
 #![allow(dead_code, unused_imports, reason = "the harness is whole before all of its users are")]
 
 mod agents_exec;

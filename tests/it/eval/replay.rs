@@ -45,7 +45,7 @@ fn number(found: &Value, path: &str) -> f64 {
 #[track_caller]
 fn agrees(found: &Value, truth: f64) {
     let [estimate, low, high] = ["estimate", "low", "high"].map(|part| number(found, &format!("/success/{part}")));
-    println!("success {estimate} ({low} to {high}), in truth {truth}; effective {}", found["effectiveSample"]);
+    eprintln!("success {estimate} ({low} to {high}), in truth {truth}; effective {}", found["effectiveSample"]);
     assert!(low < estimate && estimate < high && high - low < 0.25, "{found:#}");
     assert!((estimate - truth).abs() <= high - low, "{truth} is far from it: {found:#}");
     let [ips, ips_low, ips_high] = ["ips", "ipsLow", "ipsHigh"].map(|part| number(found, &format!("/success/{part}")));
@@ -61,7 +61,7 @@ fn what_another_strategy_would_come_to_is_estimated_from_the_log_and_agrees_with
     let worker = scratch.worker("w").roles("orchestrator").toml(EVENLY).start();
     let _agents = Agents::start(&scratch, vec![("East", fails(10, 900)), ("West", fails(2, 100))]);
     until("both can be chosen", Duration::from_secs(40), || match worker.metric("baton_agents_eligible") {
-        seen if seen == 2.0 => Ok(()),
+        2.0 => Ok(()),
         seen => Err(seen.to_string()),
     });
     let mut tasks: Vec<Value> = (0..TASKS).map(|number| task(&format!("t-{number}"), None)).collect();

@@ -95,7 +95,7 @@ fn is_within_budget(name: &str, took: &BTreeMap<&'static str, Vec<Took>>) {
     let overhead = p99(all().map(|took| took.overhead).collect());
     let most = all().map(|took| took.millis).max().unwrap_or(0);
     let counts: Vec<String> = took.iter().map(|(by, took)| format!("{} {by}", took.len())).collect();
-    println!("{name}: {}; p99 {millis} ms, most {most} ms, Baton's own part p99 {overhead} µs", counts.join(", "));
+    eprintln!("{name}: {}; p99 {millis} ms, most {most} ms, Baton's own part p99 {overhead} µs", counts.join(", "));
     assert!(millis <= BUDGET, "{name}: 1 of 100 decisions took over {millis} ms of {BUDGET}");
     assert!(overhead <= 1_000 * BUDGET, "{name}: {overhead} µs");
 }
@@ -144,7 +144,7 @@ fn an_llm_that_dies_or_hangs_under_load_stops_no_task_and_is_used_again_when_it_
         });
         let under_way = worker.metric("baton_live_workflows");
         fail(llm);
-        println!("{name}: {under_way} tasks were under way");
+        eprintln!("{name}: {under_way} tasks were under way");
     };
 
     under_load(&mut llm, "killed", &Llm::kill);
