@@ -175,7 +175,9 @@ impl AgentState {
             return (Condition::Degraded, format!("{stale} of {all} instances are silent"));
         }
         match self.overall.success.weight() {
-            weight if weight > 0.0 => (Condition::Healthy, format!("{percent:.0} % of its work succeeds")),
+            weight if weight > 0.0 => {
+                (Condition::Healthy, format!("{percent:.0} % of its work is expected to succeed"))
+            }
             _ => (Condition::Healthy, "no outcome yet".to_owned()),
         }
     }

@@ -11,7 +11,7 @@ use super::settings::{self, ClientLog, Isolation, REQUEST};
 use crate::config;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -109,7 +109,7 @@ impl Tail {
         let mut assignment = TopicPartitionList::with_capacity(chosen.len());
         let (mut ahead, mut whole) = (BTreeMap::new(), true);
         for partition in chosen {
-            let (low, end) = uncommitted.fetch_watermarks(topic, partition, REQUEST).map_err(failed)?;
+            let (low, end) = watermarks(&uncommitted, topic, partition).map_err(failed)?;
             let from = match start {
                 Start::Beginning => low,
                 Start::End => end,
@@ -208,6 +208,22 @@ impl Tail {
             }
             _ => Err(KafkaFault::of(error, &format!("read {}", self.topic), &self.servers)),
         }
+    }
+}
+
+/// Where a partition starts and ends. One that was just created has its leader a moment later.
+fn watermarks(consumer: &BaseConsumer<ClientLog>, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
+    let deadline = Instant::now() + REQUEST;
+    loop {
+        let found = consumer.fetch_watermarks(topic, partition, REQUEST);
+        let no_leader = matches!(
+            found.as_ref().err().and_then(KafkaError::rdkafka_error_code),
+            Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable)
+        );
+        if !no_leader || Instant::now() >= deadline {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

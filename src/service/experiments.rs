@@ -1,20 +1,12 @@
 //! Follows `experiments`: which are in force, for the workers, and what became of all, for who watches the guardrails.
 
-use super::{Base, agents};
-use crate::contract::{Experiment, ExperimentState, Undecided};
+use super::{Base, table};
+use crate::contract::{Experiment, ExperimentState};
 use crate::experiments::in_force;
-use crate::kafka::tail::{Next, Tailed};
 use crate::selection::DEFAULT_STRATEGY;
 use crate::worker::SharedExperiments;
-use anyhow::Context;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
-use tokio::sync::oneshot;
-
-/// A registry that does not answer is asked again after this.
-const AGAIN: Duration = Duration::from_secs(1);
-const PART: &str = "experiments";
 
 /// The last record of each experiment, by name.
 #[derive(Debug, Default)]
@@ -44,62 +36,15 @@ pub(super) async fn follow(
     known: Arc<Known>,
     shared: Arc<SharedExperiments>,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
-    base.health.waiting(PART, "reading which experiments run");
-    let (kafka, codec, stop) = (base.config.kafka.clone(), Arc::clone(&base.codec), base.root.clone());
-    let (registry, strategies) = (base.registry.clone(), base.config.strategies.clone());
-    let runtime = tokio::runtime::Handle::current();
-    let (whole, is_whole) = oneshot::channel();
-    let reading = tokio::task::spawn_blocking(move || {
-        let topic = format!("{}.experiments", kafka.prefix);
-        let Some(mut tail) = agents::open(&kafka, &topic, &stop)? else { return Ok(()) };
-        let mut whole = Some(whole);
-        let decode = |record: &Tailed| -> Option<Experiment> {
-            let value = record.value.as_deref()?;
-            while !stop.is_cancelled() {
-                match codec.decode(value) {
-                    Ok(experiment) => return Some(experiment),
-                    Err(Undecided::NeedsSchema(id)) => {
-                        if let Err(error) = runtime.block_on(registry.learn(id, codec.cache())) {
-                            tracing::warn!(%error, "an experiment waits for the registry");
-                            std::thread::sleep(AGAIN);
-                        }
-                    }
-                    Err(Undecided::Refused(refusal)) => {
-                        tracing::error!(%refusal, offset = record.offset, "an experiment cannot be read");
-                        return None;
-                    }
-                }
-            }
-            None
-        };
-        while !stop.is_cancelled() {
-            match tail.next(Duration::from_millis(200)) {
-                Ok(Next::Record(record)) => {
-                    let name = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
-                    let experiment = decode(&record);
-                    if let Some(experiment) = &experiment {
-                        told(experiment, |strategy| strategies.contains_key(strategy));
-                    }
-                    known.take(name, experiment);
-                    if whole.is_none() {
-                        shared.set(in_force(known.get().values()));
-                    }
-                }
-                Ok(Next::End) => {
-                    shared.set(in_force(known.get().values()));
-                    // Nobody may be waiting any more.
-                    let _ = whole.take().map(|whole| whole.send(()));
-                }
-                Ok(Next::Idle) => {}
-                Err(fault) => return Err(anyhow::Error::from(fault)),
-            }
+    let strategies = base.config.strategies.clone();
+    let take = move |name: &str, experiment: Option<Experiment>| {
+        if let Some(experiment) = &experiment {
+            told(experiment, |strategy| strategies.contains_key(strategy));
         }
-        Ok(())
-    });
-    if is_whole.await.is_ok() {
-        base.health.ready(PART);
-    }
-    Ok(async move { reading.await.context("the reader of experiments panicked")? })
+        known.take(name.to_owned(), experiment);
+        shared.set(in_force(known.get().values()));
+    };
+    table::follow(base, "experiments", Box::new(take)).await
 }
 
 fn told(one: &Experiment, is_known: impl Fn(&str) -> bool) {

@@ -1,4 +1,4 @@
-//! Follows a compacted topic of ours that says of each agent how it is: the last record of a topic name counts.
+//! Follows a compacted topic of ours: the last record of a key counts.
 
 use super::{Base, agents};
 use crate::contract::{Undecided, WireRecord};
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 /// A registry that does not answer is asked again after this.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What is done with a record of a topic name.
+/// What is done with a record, by its key.
 type Take<T> = Box<dyn FnMut(&str, Option<T>) + Send>;
 
 /// Hands each record to `take`, none where it is deleted or cannot be read; once the end is reached, returns what follows
@@ -54,8 +54,8 @@ pub(super) async fn follow<T: WireRecord + 'static>(
         while !stop.is_cancelled() {
             match tail.next(Duration::from_millis(200)) {
                 Ok(Next::Record(record)) => {
-                    let topic_name = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
-                    take(&topic_name, decode(&record));
+                    let key = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+                    take(&key, decode(&record));
                 }
                 Ok(Next::End) => {
                     // Nobody may be waiting any more.
