@@ -88,9 +88,19 @@ impl Batch {
                 _ => arrival.what = What::Skipped,
             }
         }
-        if known {
-            let what = What::Input(Input::TooLarge { detail: detail.to_owned() });
-            self.push(partition, Arrival { task_id: Arc::clone(task_id), what, source: None, at }, None);
+        if !known {
+            return;
+        }
+        let what = What::Input(Input::TooLarge { detail: detail.to_owned() });
+        let is_command = |arrival: &Arrival| matches!(arrival.what, What::Input(Input::Commanded { .. }));
+        let commanded = share.arrivals.iter().any(|one| one.task_id == *task_id && is_command(one));
+        // What a step brought that stood in line ends the task in its place: until it has ended, its step stands there
+        // still, and nobody behind it is let in. Commands are answered before.
+        let is_free =
+            |one: &&mut Arrival| one.task_id == *task_id && one.source.is_none() && matches!(one.what, What::Skipped);
+        match share.arrivals.iter_mut().find(is_free).filter(|_| !commanded) {
+            Some(place) => place.what = what,
+            None => self.push(partition, Arrival { task_id: Arc::clone(task_id), what, source: None, at }, None),
         }
     }
 
@@ -176,6 +186,19 @@ mod tests {
             assert_eq!(left(&batch), first);
             batch.end_task(0, &"t".into(), known, "too much", Timestamp(0));
             assert_eq!(left(&batch)[1..3], second);
+        }
+    }
+
+    #[test]
+    fn what_stood_in_line_ends_its_task_in_its_place() {
+        let mut batch = Batch::default();
+        for task in ["t", "u"] {
+            let input = Input::Admitted { question: 1, topic_name: None };
+            batch.push_returned(Returned { partition: 0, task_id: task.into(), input }, Timestamp(0));
+        }
+        for _ in 0..2 {
+            batch.end_task(0, &"t".into(), true, "too much", Timestamp(0));
+            assert_eq!(left(&batch), ["the end", "another"]);
         }
     }
 
