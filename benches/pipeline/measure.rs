@@ -47,7 +47,7 @@ impl Histogram {
 }
 
 const INPUTS: [&str; 2] = ["tasks", "agent-status"];
-const OUTPUTS: [&str; 4] = ["routing-decisions", "task-events", "completions", "task-state"];
+const OUTPUTS: [&str; 5] = ["routing-decisions", "task-events", "completions", "agent-outcomes", "task-state"];
 
 /// Records and bytes of a stretch, by topic without prefix.
 #[derive(Debug, Default)]
