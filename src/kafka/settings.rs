@@ -36,14 +36,19 @@ pub fn client(kafka: &config::Kafka, role: &str) -> ClientConfig {
 /// A client that reads without a group: nothing of it is committed, and what was aborted is not seen.
 #[must_use]
 pub fn reader(kafka: &config::Kafka, role: &str, isolation: Isolation) -> ClientConfig {
-    let mut settings = client(kafka, role);
-    // `assign` fails without a group id, though none is joined and nothing committed.
-    settings.set("group.id", format!("{}.reader", kafka.prefix));
+    reading(client(kafka, role), &format!("{}.reader", kafka.prefix), isolation)
+}
+
+/// The same of a client that there is already. `assign` fails without a group id, though none is joined and nothing
+/// committed.
+#[must_use]
+pub(super) fn reading(mut settings: ClientConfig, group_id: &str, isolation: Isolation) -> ClientConfig {
+    settings.set("group.id", group_id);
     settings.set("enable.auto.commit", "false");
     settings.set("enable.auto.offset.store", "false");
     settings.set("auto.offset.reset", "error");
     settings.set("isolation.level", isolation.level());
-    // The default lets a full queue stall a reader for a second.
+    // By default a reader whose queue was full rests for a second: of a large state that was most of the time.
     settings.set("fetch.queue.backoff.ms", "10");
     settings
 }

@@ -5,7 +5,7 @@
 //! transactional id stands beside the last decided offsets, so it is fenced instead.
 
 use super::log::LogSettings;
-use super::settings::ClientLog;
+use super::settings::{self as client, ClientLog, Isolation};
 use crate::worker::{Apply, Stop, TakeOver};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -157,20 +157,14 @@ pub(crate) fn restore(
 ) -> Result<Vec<(i32, i64)>, TakeOver> {
     let topic = &*settings.state_topic;
     let mut ends = Vec::with_capacity(from.len());
-    let reader = |isolation: &str| -> Result<BaseConsumer<ClientLog>, TakeOver> {
-        let mut config = settings.plain.clone();
-        config
-            .set("group.id", format!("{}.restore", settings.group_id))
-            .set("isolation.level", isolation)
-            .set("enable.partition.eof", "true")
-            .set("auto.offset.reset", "error")
-            // By default a reader whose queue was full rests for a second, and at the end it is told so after half of one: of
-            // a large state that was most of the time.
-            .set("fetch.queue.backoff.ms", "10")
-            .set("fetch.wait.max.ms", "10");
+    let reader = |isolation| -> Result<BaseConsumer<ClientLog>, TakeOver> {
+        let group_id = format!("{}.restore", settings.group_id);
+        let mut config = client::reading(settings.plain.clone(), &group_id, isolation);
+        // That a partition is read to its end is told at once, and not after half a second.
+        config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "10");
         config.create_with_context(ClientLog).map_err(|error| stop("reader of task-state", &error))
     };
-    let (all, decided) = (reader("read_uncommitted")?, reader("read_committed")?);
+    let (all, decided) = (reader(Isolation::Uncommitted)?, reader(Isolation::Committed)?);
     let mut positions = TopicPartitionList::with_capacity(from.len());
     let mut open = BTreeSet::new();
     for (partition, offset) in from {
